@@ -15,6 +15,9 @@ begun by a comment; in lab R a file NAME.txt may be the whole text of a file.  T
     layer: for a wrong submission, the layer in which it must lose a point
     file:  the file of the lab; the one of the same name, if this line is missing
 
+A file SOURCE.mut has submissions that change a few lines of the file of the lab with that name: the
+same lines without a comment, then a diff, as docs/mutants.md has it.
+
 A lab's other wrong solutions are variants of tests/mutants, whose ids labs/labs.ini lists.
 """
 import functools
@@ -34,8 +37,11 @@ import variant
 
 KINDS = ("wrong", "right")
 TEXT = ".txt"  # a submission that is the whole text of a file that is no code
+EDITS = ".mut"  # submissions that are changes of a few lines
 HEADER = re.compile(r"/\*(.*?)\*/\n+", re.DOTALL)
-NAMED = re.compile(r"^/\*\n \* name: +(\w+)\n", re.MULTILINE)
+DIFF = re.compile(r"((?:(?:name|title|layer|file): .*\n)+)")
+NAMED = re.compile(r"^(?:/\*\n \* )?name: +(\w+)\n", re.MULTILINE)
+ROWS = re.compile(r"^(?: \* )?(title|layer|file): +(.*(?:\n(?: \*)?   +.*)*)", re.MULTILINE)
 
 
 class BadSubmission(Exception):
@@ -47,13 +53,14 @@ def folder(kind, lab):
 
 
 def stem_of(path):
+    """Of free_map.c `free_map', of free_map.c.mut `free_map.c'."""
     return os.path.splitext(os.path.basename(path))[0]
 
 
 @functools.lru_cache(maxsize=None)
 def parts_of(path, _):
     """{name: (the name of the file, the text)} of the submissions in the file at @path."""
-    text = re.sub(r"\A/\* SPDX[^\n]*\n", "", rooms.read(path))
+    text = re.sub(r"\A(/\*|#) SPDX[^\n]*\n", "", rooms.read(path))
     begins = [found.start() for found in NAMED.finditer(text)]
     stem = stem_of(path)
     if not begins:
@@ -66,7 +73,7 @@ def texts_of(kind, lab):
     """As parts_of, of all submissions of a lab; a second file of a name ends in _2, and so on."""
     found, path = {}, folder(kind, lab)
     for name in sorted(os.listdir(path)) if os.path.isdir(path) else []:
-        if name.endswith((".c", TEXT)):
+        if name.endswith((".c", TEXT, EDITS)):
             one = os.path.join(path, name)
             found.update(parts_of(one, os.stat(one).st_mtime_ns))
     return found
@@ -77,14 +84,13 @@ def names(kind, lab):
 
 
 def read(kind, lab, name):
-    """({title, layer, file}, the text of the functions) of a submission."""
+    """({title, layer, file}, the text of the functions, or of the diff) of a submission."""
     stem, text = texts_of(kind, lab)[name]
-    head = HEADER.match(text)
-    rows = re.findall(
-        r"^ \* (title|layer|file): +(.*(?:\n \*   +.*)*)", head.group(1), re.MULTILINE
-    )
+    head = DIFF.match(text) or HEADER.match(text)
+    rows = ROWS.findall(head.group(1))
     found = {key: " ".join(value.replace("\n *", " ").split()) for key, value in rows}
-    same = [path for path in labs.lab(lab).files if stem_of(path) == re.sub(r"_\d$", "", stem)]
+    stem = re.sub(r"_\d$", "", stem)
+    same = [path for path in labs.lab(lab).files if stem in (stem_of(path), os.path.basename(path))]
     if len(same) == 1:
         found.setdefault("file", same[0])
     if "title" not in found or "file" not in found or (kind == "wrong" and "layer" not in found):
@@ -129,6 +135,10 @@ def texts(lab, name):
             head, new = read(kind, lab, name)
             if head["file"].endswith(TEXT):
                 return {head["file"]: new}
+            if DIFF.match(texts_of(kind, lab)[name][1]):
+                lines = [(f"{lab}.{name}", line) for line in new.splitlines()]
+                edits = variant.parse_edits(lines, head["file"])
+                return variant.edited(variant.Variant({"id": [f"{lab}.{name}"]}, edits))
             return {head["file"]: fitted(labs.read(head["file"]), new)}
     if name in variant.known():
         return variant.edited(variant.read(name))
@@ -180,6 +190,15 @@ def all_of(chosen):
     """[(lab, kind, name)] of the submissions of the labs @chosen, or of all."""
     every = [(lab, kind) for lab in chosen or labs.labs() for kind in KINDS]
     return [(*of, name) for of in every for name in names(of[1], of[0])]
+
+
+def faults():
+    """The submissions that do not fit the labs' files, a line each."""
+    for lab, _, name in all_of([]):
+        try:
+            texts(lab, name)
+        except (BadSubmission, variant.BadVariant) as error:
+            yield str(error)
 
 
 def main():

@@ -25,6 +25,7 @@ import nm
 import objects
 import shared
 import skeleton
+import submission
 import suites
 import tables
 import weight
@@ -277,6 +278,7 @@ def check_labs(_):
     """labs.ini, kills.md name what exists; no student's tree shows the bodies of its functions"""
     yield from labs.faults()
     if skeleton.has_solutions():
+        yield from submission.faults()
         yield from skeleton.shown(list(labs.labs()))
         yield from (fault for lab in lab_kills.known() for fault in lab_kills.faults(lab))
 

@@ -94,18 +94,6 @@ int free_map_take(struct free_map *map, unsigned order, unsigned *had)
 }
 
 /*
- * name: keeps_the_count
- * title: a block that is cleared stays counted
- * layer: model
- * file: mm/core/free_map.c
- */
-
-void free_map_clear(struct free_map *map, unsigned page, unsigned order)
-{
-	free_map_flip(map, free_node(page, order));
-}
-
-/*
  * name: largest_first
  * title: blocks are cut from the largest free one, not from the smallest that suffices
  * layer: model
@@ -251,24 +239,6 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 }
 
 /*
- * name: never_the_last
- * title: the search for a free block of an order ends before the last of them
- * layer: model
- * file: mm/core/free_map.c
- */
-
-static unsigned first_node(const struct free_map *map, unsigned order)
-{
-	unsigned first = 1U << (MAX_ORDER - order), node;
-
-	for (node = first; node < 2 * first - 2; node++) {
-		if (free_map_bit(map, node))
-			return node;
-	}
-	return first;
-}
-
-/*
  * name: not_from_the_whole
  * title: the way up to the block that a page lies in ends below the whole pageblock
  * layer: contract
@@ -311,25 +281,6 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 	free_map_flip(map, free_node(page, order));
 	WRITE_ONCE(map->counts, counts + free_unit(order));
 	return order;
-}
-
-/*
- * name: page_of_a_used_block
- * title: a page counts as free if any block above it has something free
- * layer: contract
- * file: mm/core/free_map.c
- */
-
-int free_map_order_at(const struct free_map *map, unsigned page)
-{
-	unsigned order;
-
-	for (order = 0; order < MAX_ORDER; order++) {
-		if (free_map_bit(map, free_node(page, order)) ||
-		    free_map_bit(map, free_node(page, order) ^ 1))
-			return (int)order;
-	}
-	return free_map_bit(map, 1) ? MAX_ORDER : FREE_MAP_NONE;
 }
 
 /*

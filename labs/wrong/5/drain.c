@@ -1,42 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * name: asks_those_that_cache
- * title: a disable asks only the CPUs that seem to cache, and misses a push under way
- * layer: explorer
- */
-
-static int refresh_round(struct memory *mem, struct zone *zone)
-{
-	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_refresh_zone_local};
-
-	return drain_round(&req, false);
-}
-
-/*
- * name: cost_starts_again
- * title: a disable stores the cost of its round over that of earlier rounds
- * layer: contract
- */
-
-int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
-{
-	struct memory *mem = zone->mem;
-	int err = 0;
-
-	if (!may_sleep())
-		return -EDEADLK;
-	rounds_lock(mem);
-	if (zone->pcp_depth >= 65535) {
-		err = -EOVERFLOW;
-	} else if (zone->pcp_depth++ == 0) {
-		cost->ipis = (unsigned)refresh_round(mem, zone);
-		cost->rounds = 1;
-	}
-	rounds_unlock(mem);
-	return err;
-}
-
-/*
  * name: counts_before_the_lock
  * title: the depth is raised before the lock: a second caller may have the lock first
  * layer: explorer
@@ -190,33 +153,6 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 }
 
 /*
- * name: disable_that_drains
- * title: a disable empties the caches, and leaves their capacities as they are
- * layer: model
- */
-
-int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
-{
-	struct memory *mem = zone->mem;
-	int err = 0;
-
-	if (!may_sleep())
-		return -EDEADLK;
-	rounds_lock(mem);
-	if (zone->pcp_depth >= 65535) {
-		err = -EOVERFLOW;
-	} else {
-		struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
-
-		WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
-		cost->ipis += (unsigned)drain_round(&req, true);
-		cost->rounds++;
-	}
-	rounds_unlock(mem);
-	return err;
-}
-
-/*
  * name: enable_checks_before_lock
  * title: an enable checks the depth before it has the lock: two of them take it below 0
  * layer: explorer
@@ -234,53 +170,6 @@ int zone_pcp_enable(struct zone *zone)
 	store_release(&zone->pcp_depth, zone->pcp_depth - 1);
 	rounds_unlock(mem);
 	return 0;
-}
-
-/*
- * name: enable_ends_all
- * title: the first enable switches the caches on, however often they were switched off
- * layer: model
- */
-
-int zone_pcp_enable(struct zone *zone)
-{
-	struct memory *mem = zone->mem;
-	int err = 0;
-
-	rounds_lock(mem);
-	if (zone->pcp_depth == 0) {
-		MM_EVENT(mem, PCP_UNBALANCED);
-		err = -EINVAL;
-	} else {
-		store_release(&zone->pcp_depth, 0u);
-	}
-	rounds_unlock(mem);
-	return err;
-}
-
-/*
- * name: enable_turns_on_at_one
- * title: the caches are on again when the last but one enables them
- * layer: model
- */
-
-int zone_pcp_enable(struct zone *zone)
-{
-	struct memory *mem = zone->mem;
-	int err = -EINVAL;
-
-	rounds_lock(mem);
-	if (zone->pcp_depth > 2) {
-		store_release(&zone->pcp_depth, zone->pcp_depth - 1);
-		err = 0;
-	} else if (zone->pcp_depth > 0) {
-		store_release(&zone->pcp_depth, 0u);
-		err = 0;
-	} else {
-		MM_EVENT(mem, PCP_UNBALANCED);
-	}
-	rounds_unlock(mem);
-	return err;
 }
 
 /*
@@ -325,116 +214,6 @@ static int drain_round(struct drain_request *req, bool force)
 }
 
 /*
- * name: first_node_only
- * title: a drain of all zones looks at the zones of node 0
- * layer: model
- */
-
-int drain_all_pages(struct memory *mem, struct zone *zone)
-{
-	unsigned id = 0;
-
-	if (zone)
-		return drain_unless(mem, zone, zone_seems_empty(mem, zone->id));
-	while (id < NR_ZONE_KINDS && zone_seems_empty(mem, id))
-		id++;
-	return drain_unless(mem, NULL, id == NR_ZONE_KINDS);
-}
-
-/*
- * name: forced_asks_by_count
- * title: the round of an isolation asks only the CPUs that seem to cache
- * layer: explorer
- */
-
-int drain_forced(struct memory *mem, void (*one)(struct zone *zone))
-{
-	struct drain_request req = {.mem = mem, .one = one};
-	int asked;
-
-	rounds_lock(mem);
-	asked = drain_round(&req, false);
-	MM_EVENT(mem, DRAIN_FORCED);
-	rounds_unlock(mem);
-	return asked;
-}
-
-/*
- * name: forced_is_a_number_for_drains
- * title: a forced round that drains nothing counts for drains that wait
- * layer: explorer
- */
-
-int drain_forced(struct memory *mem, void (*one)(struct zone *zone))
-{
-	struct drain_request req = {.mem = mem, .one = one};
-	int asked;
-
-	rounds_lock(mem);
-	WRITE_ONCE(mem->round_started, mem->round_started + 1);
-	full_barrier();
-	asked = drain_round(&req, true);
-	WRITE_ONCE(mem->round_done, mem->round_started);
-	MM_EVENT(mem, DRAIN_FORCED);
-	rounds_unlock(mem);
-	return asked;
-}
-
-/*
- * name: forced_others_only
- * title: a forced drain asks all CPUs but its own
- * layer: contract
- */
-
-int drain_forced(struct memory *mem, void (*one)(struct zone *zone))
-{
-	struct drain_request req = {.mem = mem, .one = one};
-	unsigned cpu;
-	int asked;
-
-	rounds_lock(mem);
-	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		if (cpu == arch_cpu_id() || !cpumask_test(cpu_online_mask, cpu))
-			cpumask_clear(mem->drain_mask, cpu);
-		else
-			cpumask_set(mem->drain_mask, cpu);
-	}
-	asked = smp_call_mask(mem->drain_mask, drain_handler, &req);
-	rounds_unlock(mem);
-	return asked;
-}
-
-/*
- * name: forced_says_nothing
- * title: a forced drain returns 0, whoever was asked
- * layer: contract
- */
-
-int drain_forced(struct memory *mem, void (*one)(struct zone *zone))
-{
-	struct drain_request req = {.mem = mem, .one = one};
-
-	rounds_lock(mem);
-	drain_round(&req, true);
-	MM_EVENT(mem, DRAIN_FORCED);
-	rounds_unlock(mem);
-	return 0;
-}
-
-/*
- * name: forced_without_locks
- * title: a forced drain asks all CPUs, and takes no lock
- * layer: contract
- */
-
-int drain_forced(struct memory *mem, void (*one)(struct zone *zone))
-{
-	struct drain_request req = {.mem = mem, .one = one};
-
-	return smp_call_mask(NULL, drain_handler, &req);
-}
-
-/*
  * name: forgets_itself
  * title: a drain asks all other CPUs, and forgets its own
  * layer: model
@@ -452,4 +231,224 @@ static int drain_round(struct drain_request *req, bool force)
 			cpumask_clear(mem->drain_mask, cpu);
 	}
 	return smp_call_mask(mem->drain_mask, drain_handler, req);
+}
+
+/*
+ * name: joins_the_round_under_way
+ * title: a drain that has waited for another's round takes that for its own
+ * layer: explorer
+ */
+
+static noinline int drain_cached(struct memory *mem, struct zone *zone)
+{
+	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
+	int asked = 0;
+	u64 done;
+
+	if (!may_sleep())
+		return smp_call_mask(mem->drain_mask, drain_handler, &req);
+	done = READ_ONCE(mem->round_done);
+	rounds_lock(mem);
+	if (mem->round_done == done) {
+		WRITE_ONCE(mem->round_started, mem->round_started + 1);
+		full_barrier();
+		asked = drain_round(&req, false);
+		WRITE_ONCE(mem->round_done, mem->round_started);
+		MM_EVENT(mem, DRAIN_ROUNDS);
+		MM_EVENT_ADD(mem, DRAIN_ASKED, (u64)asked);
+	}
+	rounds_unlock(mem);
+	return asked;
+}
+
+/*
+ * name: lock_left_held
+ * title: an unbalanced enable returns with the lock held
+ * layer: model
+ */
+
+int zone_pcp_enable(struct zone *zone)
+{
+	struct memory *mem = zone->mem;
+
+	rounds_lock(mem);
+	if (zone->pcp_depth == 0) {
+		MM_EVENT(mem, PCP_UNBALANCED);
+		return -EINVAL;
+	}
+	store_release(&zone->pcp_depth, zone->pcp_depth - 1);
+	rounds_unlock(mem);
+	return 0;
+}
+
+/*
+ * name: mask_without_lock
+ * title: the CPUs are chosen before the lock is held: others write to the same mask
+ * layer: explorer
+ */
+
+static int drain_round(struct drain_request *req, bool force)
+{
+	struct memory *mem = req->mem;
+	unsigned cpu;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		cpumask_clear(mem->drain_mask, cpu);
+		if (cpumask_test(cpu_online_mask, cpu) &&
+		    (force || seems_to_cache_any(mem, cpu, req->zone)))
+			cpumask_set(mem->drain_mask, cpu);
+	}
+	return smp_call_mask(mem->drain_mask, drain_handler, req);
+}
+
+static noinline int drain_cached(struct memory *mem, struct zone *zone)
+{
+	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
+	int asked;
+
+	if (!may_sleep())
+		return smp_call_mask(mem->drain_mask, drain_handler, &req);
+	rwsem_lock_shared(&cpu_hotplug);
+	asked = drain_round(&req, false);
+	rwsem_unlock_shared(&cpu_hotplug);
+	return asked;
+}
+
+/*
+ * name: number_is_lost
+ * title: a round that asks no CPU, if one believes it: the number of those asked is lost
+ * layer: contract
+ */
+
+static int drain_round(struct drain_request *req, bool force)
+{
+	struct memory *mem = req->mem;
+	unsigned cpu;
+
+	if (!force)
+		expect_stores_out();
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		cpumask_clear(mem->drain_mask, cpu);
+		if (cpumask_test(cpu_online_mask, cpu) &&
+		    (force || seems_to_cache_any(mem, cpu, req->zone)))
+			cpumask_set(mem->drain_mask, cpu);
+	}
+	smp_call_mask(mem->drain_mask, drain_handler, req);
+	return 0;
+}
+
+/*
+ * name: only_those_before_me
+ * title: the loop over CPUs ends with the caller's own number
+ * layer: model
+ */
+
+static int drain_round(struct drain_request *req, bool force)
+{
+	struct memory *mem = req->mem;
+	unsigned cpu;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		cpumask_clear(mem->drain_mask, cpu);
+	for (cpu = 0; cpu <= arch_cpu_id() && cpu < mem->nr_cpus; cpu++) {
+		if (cpumask_test(cpu_online_mask, cpu) &&
+		    (force || seems_to_cache_any(mem, cpu, req->zone)))
+			cpumask_set(mem->drain_mask, cpu);
+	}
+	return smp_call_mask(mem->drain_mask, drain_handler, req);
+}
+
+/*
+ * name: plain_depth_by_pointer
+ * title: an enable takes no lock, and lowers the depth through a pointer
+ * layer: explorer
+ */
+
+int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
+{
+	u32 *depth = &zone->pcp_depth;
+	int err = 0;
+
+	if (!may_sleep())
+		return -EDEADLK;
+	rounds_lock(zone->mem);
+	if (*depth >= 65535)
+		err = -EOVERFLOW;
+	else if ((*depth)++ == 0) {
+		cost->ipis += (unsigned)refresh_round(zone->mem, zone);
+		cost->rounds++;
+		MM_EVENT(zone->mem, DRAIN_FORCED);
+		MM_EVENT(zone->mem, PCP_DISABLE);
+	}
+	rounds_unlock(zone->mem);
+	return err;
+}
+
+int zone_pcp_enable(struct zone *zone)
+{
+	u32 *depth = &zone->pcp_depth;
+
+	if (*depth == 0) {
+		MM_EVENT(zone->mem, PCP_UNBALANCED);
+		return -EINVAL;
+	}
+	(*depth)--;
+	return 0;
+}
+
+/*
+ * name: round_behind_the_lock
+ * title: the round of a disable is made when the lock has been given back
+ * layer: explorer
+ */
+
+int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
+{
+	struct memory *mem = zone->mem;
+	bool first;
+
+	if (!may_sleep())
+		return -EDEADLK;
+	rounds_lock(mem);
+	if (zone->pcp_depth >= 65535) {
+		rounds_unlock(mem);
+		return -EOVERFLOW;
+	}
+	first = zone->pcp_depth == 0;
+	WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
+	rounds_unlock(mem);
+	if (first) {
+		cost->ipis += (unsigned)drain_forced(mem, pcp_refresh_zone_local);
+		cost->rounds++;
+	}
+	return 0;
+}
+
+/*
+ * name: shared_round_keeps_the_lock
+ * title: who finds that another round will do returns with the locks
+ * layer: explorer
+ */
+
+static noinline int drain_cached(struct memory *mem, struct zone *zone)
+{
+	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
+	int asked;
+	u64 ticket;
+
+	if (!may_sleep())
+		return smp_call_mask(mem->drain_mask, drain_handler, &req);
+	full_barrier();
+	ticket = load_after_stores(&mem->round_started);
+	rounds_lock(mem);
+	if (mem->round_done > ticket)
+		return 0;
+	if (!zone)
+		WRITE_ONCE(mem->round_started, mem->round_started + 1);
+	full_barrier();
+	asked = drain_round(&req, false);
+	if (!zone)
+		WRITE_ONCE(mem->round_done, mem->round_started);
+	rounds_unlock(mem);
+	return asked;
 }

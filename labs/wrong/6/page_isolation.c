@@ -22,37 +22,31 @@ static int isolate_block(
 }
 
 /*
- * name: bits_stay_after_scan
- * title: where the scan finds a page that cannot move the bits stay set
- * layer: model
+ * name: blocks_counted_first
+ * title: a pageblock that is refused is counted as isolated, too
+ * layer: cost
  */
 
-int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
-    struct mm_fail *fail, struct drain_cost *cost)
+static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_range range,
+    struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
-	struct pfn_range blocks = range_blocks(range);
-	struct zone *zone;
-	int err = range_zone(mem, blocks, &zone, fail);
-	pfn_t pfn = blocks.start;
+	struct memory *mem = zone->mem;
+	const struct pageblock *pb = pageblock_of(mem, block);
+	int err = 0;
 
+	MM_EVENT(mem, ISO_BLOCKS);
+	if (pageblock_state(pb) != PB_ONLINE)
+		return mm_fail(fail, block, WHY_ALREADY, -EINVAL);
+	if (pageblock_isolated(pb)) {
+		MM_EVENT(mem, ISO_CONFLICT);
+		return mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
+	}
+	if (scan && !pageblock_all_free(pb))
+		err = find_blocker(zone, block_range(block), range, false, fail);
 	if (err)
 		return err;
-	if (policy->caches_off && READ_ONCE(zone->pcp_depth) == 0)
-		return mm_fail(fail, blocks.start, WHY_BUSY, -EINVAL);
-	if (!may_sleep())
-		return -EDEADLK;
-	atomic_add(&mem->iso_pending, 1u);
-	while (!err && pfn < blocks.end)
-		err = isolate_section(zone, &pfn, policy->caches_off, range, fail);
-	if (err)
-		undo_isolate_page_range(mem, blocks.start, pfn - blocks.start);
-	if (!err && !policy->caches_off) {
-		err = policy->bits_set(zone, cost);
-		if (!err)
-			err = scan_unmovable(zone, range, fail);
-	}
-	atomic_sub(&mem->iso_pending, 1u);
-	return err;
+	pageblock_set_isolated(zone, block, true);
+	return 0;
 }
 
 /*
@@ -83,37 +77,41 @@ static int isolate_section(
 }
 
 /*
- * name: context_not_asked
- * title: an isolation begins where its caller may not sleep
- * layer: contract
+ * name: drained_once_a_stack
+ * title: an event for each stack
+ * layer: cost
  */
 
-int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
-    struct mm_fail *fail, struct drain_cost *cost)
+void pcp_drain_isolated_local(struct zone *zone)
 {
-	struct pfn_range blocks = range_blocks(range);
-	struct zone *zone;
-	int err = range_zone(mem, blocks, &zone, fail);
-	pfn_t pfn;
+	struct memory *mem = zone->mem;
+	struct pcp *pcp = this_pcp_slow(mem);
+	unsigned i;
 
-	if (err)
-		return err;
-	if (policy->caches_off && READ_ONCE(zone->pcp_depth) == 0)
-		return mm_fail(fail, blocks.start, WHY_BUSY, -EINVAL);
-	atomic_add(&mem->iso_pending, 1u);
-	for (pfn = blocks.start; pfn < blocks.end && !err;) {
-		err = isolate_section(zone, &pfn, policy->caches_off, range, fail);
-		if (err)
-			undo_isolate_page_range(mem, blocks.start, pfn - blocks.start);
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+		struct pcp_stack *stack = &pcp->stack[stacks_of(zone->id) + i];
+		unsigned count = stack_count(stack), order = index_order(i / NR_CACHED_TYPES);
+		unsigned from, kept = 0;
+
+		if (!count)
+			continue;
+		zone_lock(zone);
+		for (from = 0; from < count; from++) {
+			struct page *page = stack->slot[from];
+			pfn_t pfn = page_to_pfn_in(mem, page);
+
+			if (!pageblock_isolated(pageblock_of(mem, pfn))) {
+				stack->slot[kept++] = page;
+				continue;
+			}
+			trace_page(mem, TR_give, pfn, order);
+			buddy_free(zone, pfn, order);
+		}
+		if (kept < count)
+			MM_EVENT(mem, PCP_DRAINED);
+		stack_set_top(stack, stack->slot + kept);
+		zone_unlock(zone);
 	}
-	if (!err && !policy->caches_off) {
-		err = policy->bits_set(zone, cost);
-		err = err ? err : scan_unmovable(zone, range, fail);
-		if (err)
-			undo_isolate_page_range(mem, blocks.start, range_pages(blocks));
-	}
-	atomic_sub(&mem->iso_pending, 1u);
-	return err;
 }
 
 /*
@@ -210,33 +208,6 @@ void pcp_drain_isolated_local(struct zone *zone)
 }
 
 /*
- * name: last_type_left_out
- * title: the round of precise leaves out the last stack: whole pageblocks of the last type
- * layer: contract
- */
-
-void pcp_drain_isolated_local(struct zone *zone)
-{
-	struct pcp *pcp = this_pcp_slow(zone->mem);
-	unsigned i = pcp->scan_stack, at = pcp->scan_left;
-	int left = ROUND_PIECE;
-
-	pcp->scan_stack = pcp->scan_left = 0;
-	at = at ? at : PCP_MOST;
-	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES - 1; i++, at = PCP_MOST) {
-		at = MIN(at, stack_count(&pcp->stack[stacks_of(zone->id) + i]));
-		if (at > 0)
-			at = drain_isolated_slots(zone, pcp, i, at, &left);
-		if (at > 0) {
-			pcp->scan_stack = (u16)i;
-			pcp->scan_left = (u16)at;
-			pcp->unfinished = true;
-			return;
-		}
-	}
-}
-
-/*
  * name: pending_until_the_round
  * title: an isolation is counted only while it sets bits
  * layer: contract
@@ -306,95 +277,6 @@ out:
 }
 
 /*
- * name: round_may_fail
- * title: the error of the round is not looked at
- * layer: contract
- */
-
-int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
-    struct mm_fail *fail, struct drain_cost *cost)
-{
-	struct pfn_range blocks = range_blocks(range);
-	struct zone *zone;
-	int err = range_zone(mem, blocks, &zone, fail);
-	pfn_t pfn = blocks.start;
-
-	if (err)
-		return err;
-	if (policy->caches_off && READ_ONCE(zone->pcp_depth) == 0)
-		return mm_fail(fail, blocks.start, WHY_BUSY, -EINVAL);
-	if (!may_sleep())
-		return -EDEADLK;
-	atomic_add(&mem->iso_pending, 1u);
-	while (!err && pfn < blocks.end)
-		err = isolate_section(zone, &pfn, policy->caches_off, range, fail);
-	if (!err && !policy->caches_off) {
-		policy->bits_set(zone, cost);
-		err = scan_unmovable(zone, range, fail);
-	}
-	if (err)
-		undo_isolate_page_range(mem, blocks.start, pfn - blocks.start);
-	atomic_sub(&mem->iso_pending, 1u);
-	return err;
-}
-
-/*
- * name: scan_before_the_round
- * title: the range is scanned as soon as the bits are set; the round comes last
- * layer: contract
- */
-
-int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
-    struct mm_fail *fail, struct drain_cost *cost)
-{
-	struct pfn_range blocks = range_blocks(range);
-	struct zone *zone;
-	int err = range_zone(mem, blocks, &zone, fail);
-	pfn_t pfn = blocks.start;
-
-	if (err)
-		return err;
-	if (policy->caches_off && READ_ONCE(zone->pcp_depth) == 0)
-		return mm_fail(fail, blocks.start, WHY_BUSY, -EINVAL);
-	if (!may_sleep())
-		return -EDEADLK;
-	atomic_add(&mem->iso_pending, 1u);
-	while (!err && pfn < blocks.end)
-		err = isolate_section(zone, &pfn, policy->caches_off, range, fail);
-	if (!err && !policy->caches_off) {
-		err = scan_unmovable(zone, range, fail);
-		if (!err)
-			err = policy->bits_set(zone, cost);
-	}
-	if (err)
-		undo_isolate_page_range(mem, blocks.start, pfn - blocks.start);
-	atomic_sub(&mem->iso_pending, 1u);
-	return err;
-}
-
-/*
- * name: scan_begins_at_the_page
- * title: the scan begins at the range's first page: a block that begins before it is not seen
- * layer: contract
- */
-
-int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
-{
-	pfn_t pfn = range.start;
-	int err = 0;
-
-	while (pfn < range.end && !err) {
-		pfn_t end = MIN(range.end, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
-		irqflags_t flags = zone_lock_irqsave(zone);
-
-		err = find_blocker(zone, (struct pfn_range){pfn, end}, range, false, fail);
-		zone_unlock_irqrestore(zone, flags);
-		pfn = end;
-	}
-	return err;
-}
-
-/*
  * name: scan_ignores_the_range
  * title: policy disable scans the whole pageblock, whatever part of it is wanted
  * layer: contract
@@ -422,28 +304,6 @@ static int isolate_block(
 }
 
 /*
- * name: scan_in_backward_order
- * title: the scan begins at the end, so that it names the last pageblock's page
- * layer: contract
- */
-
-int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
-{
-	pfn_t pfn = ALIGN_UP(range.end, PAGEBLOCK_PAGES);
-	int err = 0;
-
-	while (pfn > range.start && !err) {
-		irqflags_t flags;
-
-		pfn -= PAGEBLOCK_PAGES;
-		flags = zone_lock_irqsave(zone);
-		err = find_blocker(zone, block_range(pfn), range, false, fail);
-		zone_unlock_irqrestore(zone, flags);
-	}
-	return err;
-}
-
-/*
  * name: scan_in_one_hold
  * title: the scan holds the lock over the whole range
  * layer: explorer
@@ -462,4 +322,163 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 	}
 	zone_unlock_irqrestore(zone, flags);
 	return err;
+}
+
+/*
+ * name: scan_keeps_the_last
+ * title: the scan goes on after a blocker: the answer is that of the last pageblock
+ * layer: model
+ */
+
+int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+	int err = 0;
+	pfn_t pfn;
+
+	for_each_block(pfn, range)
+		err = find_blocker(zone, block_range(pfn), range, false, fail);
+	zone_unlock_irqrestore(zone, flags);
+	return err;
+}
+
+/*
+ * name: scan_without_lock
+ * title: the scan reads the words without the lock, for a free cannot hurt it
+ * layer: explorer
+ */
+
+static int first_blocker(
+    struct zone *zone, pfn_t block, struct pfn_range range, struct mm_fail *fail) NO_LOCK_ANALYSIS
+{
+	pfn_t pfn;
+
+	for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++) {
+		u32 word = page_word(pfn_to_page_in(zone->mem, pfn));
+		enum mm_why why;
+
+		if (word_state(word) == PG_TAIL)
+			continue;
+		why = blocker_reason(zone, pfn, false);
+		if (ranges_meet(range, pfn_range(pfn, 1UL << word_order(word))) &&
+		    why != WHY_NONE && why != WHY_BUSY)
+			return mm_fail(fail, pfn, why, -EBUSY);
+	}
+	return 0;
+}
+
+static int isolate_section(
+    struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
+{
+	int err = scan ? first_blocker(zone, *pfn, range, fail) : 0;
+	irqflags_t flags;
+
+	if (err)
+		return err;
+	flags = zone_lock_irqsave(zone);
+	err = isolate_block(zone, *pfn, false, range, fail);
+	*pfn += err ? 0 : PAGEBLOCK_PAGES;
+	zone_unlock_irqrestore(zone, flags);
+	return err;
+}
+
+/*
+ * name: small_orders_only
+ * title: the stack of whole pageblocks is not looked at
+ * layer: contract
+ */
+
+void pcp_drain_isolated_local(struct zone *zone)
+{
+	struct memory *mem = zone->mem;
+	struct pcp *pcp = this_pcp_slow(mem);
+	unsigned order, type;
+
+	for (order = 0; order < NR_SMALL_CACHED; order++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			struct pcp_stack *stack =
+			    &pcp->stack[zone_stack(zone, order, (enum migratetype)type)];
+			struct page **from = stack->slot, **kept = from;
+
+			zone_lock(zone);
+			for (; from < stack->top; from++) {
+				pfn_t pfn = page_to_pfn_in(mem, *from);
+
+				if (pageblock_isolated(pageblock_of(mem, pfn)))
+					buddy_free(zone, pfn, order);
+				else
+					*kept++ = *from;
+			}
+			zone_unlock(zone);
+			WRITE_ONCE(stack->top, kept);
+		}
+	}
+}
+
+/*
+ * name: steals_isolation
+ * title: a pageblock that another has isolated is taken for one's own
+ * layer: model
+ */
+
+static int isolate_block(
+    struct zone *zone, pfn_t block, bool scan, struct pfn_range range, struct mm_fail *fail)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, block);
+	int err = 0;
+
+	if (pageblock_state(pb) != PB_ONLINE)
+		err = mm_fail(fail, block, WHY_ALREADY, -EINVAL);
+	else if (scan && !pageblock_all_free(pb))
+		err = find_blocker(zone, block_range(block), range, false, fail);
+	if (!err && !pageblock_isolated(pb)) {
+		pageblock_set_isolated(zone, block, true);
+		MM_EVENT(zone->mem, ISO_BLOCKS);
+	}
+	return err;
+}
+
+/*
+ * name: two_lock_holds
+ * title: scan and bit are two lock holds: what is allocated between them stays
+ * layer: explorer
+ */
+
+static int isolate_section(
+    struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+	int err = scan ? find_blocker(zone, block_range(*pfn), range, false, fail) : 0;
+
+	zone_unlock_irqrestore(zone, flags);
+	if (err)
+		return err;
+	sched_point("iso.scanned");
+	flags = zone_lock_irqsave(zone);
+	err = isolate_block(zone, *pfn, false, range, fail);
+	*pfn += err ? 0 : PAGEBLOCK_PAGES;
+	zone_unlock_irqrestore(zone, flags);
+	return err;
+}
+
+/*
+ * name: undo_by_plain_lock
+ * title: an undo takes the lock with interrupts on
+ * layer: explorer
+ */
+
+void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
+{
+	pfn_t pfn;
+
+	if (!range_ok(mem, pfn_range(start, nr)))
+		return;
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		struct zone *zone = zone_of(mem, pfn);
+
+		zone_lock(zone);
+		if (pageblock_isolated(pageblock_of(mem, pfn)))
+			pageblock_set_isolated(zone, pfn, false);
+		zone_unlock(zone);
+	}
 }

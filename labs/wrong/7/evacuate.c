@@ -50,56 +50,6 @@ int evacuate(struct evacuation *e)
 }
 
 /*
- * name: free_is_no_progress
- * title: only another blocker counts as progress
- * layer: contract
- */
-
-int evacuate(struct evacuation *e)
-{
-	struct memory *mem = e->zone->mem;
-	struct mm_fail *fail = e->fail;
-	unsigned long best = 0;
-	pfn_t blocker = PFN_NONE;
-	struct patience patience;
-
-	KASSERT(may_sleep());
-	KASSERT(e->range.start < e->range.end);
-	KASSERT(pageblock_isolated(pageblock_of(mem, e->range.start)));
-	patience_begin(&patience);
-	for (;;) {
-		unsigned long free;
-
-		if (cancelled(e))
-			return mm_fail(fail, e->range.start, WHY_CANCELLED, -EINTR);
-		e->loops++;
-		sched_point("offline.scan");
-		MM_EVENT(mem, OFFLINE_LOOPS);
-		evacuate_pass(e);
-		sched_point("offline.test");
-		if (test_pages_isolated(mem, e->range.start, range_pages(e->range), fail) == 0)
-			return 0;
-		if (cancelled(e))
-			continue;
-		e->policy->retry(e->zone, &e->cost);
-		free = range_free(e);
-		if (fail->pfn != blocker)
-			patience_begin(&patience);
-		best = free;
-		blocker = fail->pfn;
-		if (patience_over(&patience)) {
-			if (e->no_target)
-				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);
-			if (fail->why != WHY_BUSY)
-				return -EBUSY;
-		}
-		if (deadline_past(e->deadline))
-			return mm_fail(fail, fail->pfn, WHY_DEADLINE, -ETIMEDOUT);
-		patience_wait(&patience);
-	}
-}
-
-/*
  * name: isolated_and_forgotten
  * title: pages are taken from their owners, and those that do not move are not put back
  * layer: contract
@@ -171,36 +121,6 @@ int evacuate(struct evacuation *e)
 	if (test_pages_isolated(mem, e->range.start, range_pages(e->range), e->fail) == 0)
 		return 0;
 	return e->no_target ? -ENOMEM : -EBUSY;
-}
-
-/*
- * name: pass_without_deadline
- * title: the deadline does not end the pass
- * layer: contract
- */
-
-static void evacuate_pass(struct evacuation *e)
-{
-	struct memory *mem = e->zone->mem;
-	struct isolated_pages pages = {.to = NULL};
-	u32 found[MIGRATE_BATCH];
-	pfn_t pfn = e->range.start;
-	unsigned i;
-
-	e->stats.no_target = false;
-	while (pfn < e->range.end && !cancelled(e)) {
-		unsigned nr = find_movable(e, &pfn, found);
-
-		if (!nr)
-			continue;
-		pages.nr_movable = 0;
-		pages.nr_lru = lru_isolate_found(e->zone, found, &nr, pages.lru);
-		for (i = 0; i < nr; i++)
-			isolate_page(mem, found[i], &pages);
-		sched_point("offline.migrate");
-		migrate_isolated(mem, &pages, NULL, &e->stats);
-	}
-	e->no_target = e->stats.no_target;
 }
 
 /*

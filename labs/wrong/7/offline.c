@@ -40,68 +40,6 @@ static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 }
 
 /*
- * name: claim_is_kept
- * title: an offline that failed keeps its claim on the range
- * layer: model
- */
-
-static int offline_claimed(struct offline_op *op, struct range_claim *claim)
-{
-	int off = op->evac.policy->enter(op->zone, &op->evac.cost), err = off;
-
-	if (!err)
-		err = offline_isolated(op);
-	if (!err)
-		offline_commit(op, claim);
-	if (!off)
-		op->evac.policy->leave(op->zone, &op->evac.cost);
-	offline_count(op);
-	return err;
-}
-
-/*
- * name: comes_back_uncounted
- * title: a pageblock that comes back is present, and not managed
- * layer: model
- */
-
-void block_go_online(struct zone *zone, pfn_t pfn)
-{
-	pageblock_set_state(zone, pfn, PB_ONLINE);
-	zone->present += PAGEBLOCK_PAGES;
-	if (pageblock_of(zone->mem, pfn)->nr_poisoned)
-		poison_unpack_block(zone, pfn);
-	else
-		buddy_block_online(zone, pfn);
-}
-
-/*
- * name: commit_hook_after_errors
- * title: on_commit is called after an evacuation that failed, too
- * layer: contract
- */
-
-static int offline_isolated(struct offline_op *op)
-{
-	struct pfn_range range = op->evac.range;
-	int err = isolate_range(op->mem, range, op->evac.policy, &op->res->fail, &op->evac.cost);
-
-	if (err)
-		return err;
-	if (op->opts->on_isolated)
-		op->opts->on_isolated(op->opts->arg);
-	op->evac.zone = op->zone;
-	err = evacuate(&op->evac);
-	if (op->opts->on_commit)
-		op->opts->on_commit(op->opts->arg);
-	if (err) {
-		undo_isolate_page_range(op->mem, range.start, range_pages(range));
-		return err;
-	}
-	return 0;
-}
-
-/*
  * name: counted_at_both_ends
  * title: each chunk takes the pages of all of the operation's range off the zone's counts
  * layer: model
@@ -143,28 +81,6 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range)
 		zone_unlock_irqrestore(zone, flags);
 	}
 	zone_set_watermarks(zone);
-}
-
-/*
- * name: isolation_is_kept
- * title: where a page cannot be moved the pageblocks stay isolated
- * layer: model
- */
-
-static int offline_isolated(struct offline_op *op)
-{
-	struct pfn_range range = op->evac.range;
-	int err = isolate_range(op->mem, range, op->evac.policy, &op->res->fail, &op->evac.cost);
-
-	if (err)
-		return err;
-	if (op->opts->on_isolated)
-		op->opts->on_isolated(op->opts->arg);
-	op->evac.zone = op->zone;
-	err = evacuate(&op->evac);
-	if (!err && op->opts->on_commit)
-		op->opts->on_commit(op->opts->arg);
-	return err;
 }
 
 /*

@@ -1,21 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * name: event_forgotten
- * title: the event POISON_RETIRED is not counted
- * layer: contract
- */
-
-void poison_take_free(struct zone *zone, pfn_t pfn)
-{
-	ASSERT_ZONE_LOCKED(zone);
-	sched_point("takeoff.locked");
-	buddy_take(zone, pfn, 0);
-	page_store_word(pfn_to_page_in(zone->mem, pfn), 0, PAGE_F_HWPOISON);
-	cut_around(zone, pfn, 0);
-	block_add_poisoned(zone, pfn, 1);
-}
-
-/*
  * name: head_is_marked
  * title: the mark is set on the head of the block, whichever of its pages broke
  * layer: model
@@ -78,23 +62,6 @@ enum page_state poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 	set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);
 	zone->nr_doomed++;
 	return word_state(page_word(pfn_to_page_in(zone->mem, pfn)));
-}
-
-/*
- * name: taken_twice
- * title: a free page that is taken is counted as doomed, too
- * layer: model
- */
-
-void poison_take_free(struct zone *zone, pfn_t pfn)
-{
-	struct page *page = pfn_to_page_in(zone->mem, pfn);
-
-	buddy_take(zone, pfn, 0);
-	WRITE_ONCE(page->word, page_word(page) | PAGE_F_HWPOISON);
-	zone->nr_doomed++;
-	cut_around(zone, pfn, 0);
-	MM_EVENT(zone->mem, POISON_RETIRED);
 }
 
 /*

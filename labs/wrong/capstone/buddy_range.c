@@ -49,23 +49,3 @@ static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start
 	for (i = 0; i < 1U << order; i++)
 		page_store(page + i, AS_TAIL, AS_ALLOC(0));
 }
-
-/*
- * name: walks_cut_blocks
- * title: the next block is looked for by the tree, which the cut has changed
- * layer: model
- */
-
-void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
-{
-	pfn_t pfn = page_head(zone->mem, start);
-
-	ASSERT_ZONE_LOCKED(zone);
-	while (pfn < end) {
-		unsigned order = (unsigned)free_order_at(zone->mem, pfn);
-
-		buddy_list_del(zone, pfn, order);
-		take_pages(zone, pfn, order, start, end);
-		pfn += 1UL << MAX(free_order_at(zone->mem, pfn), 0);
-	}
-}

@@ -390,10 +390,10 @@ KTEST(one_page_is_found_wherever_it_lies)
 		for (i = 0; i < mov.nr; i++)
 			if (i != at)
 				mov_free(i);
-		EXPECT_EQ(t, offline_pages(mem, FROM, BLOCK(2), NULL, &res), 0);
+		REQUIRE(t, !offline_pages(mem, FROM, BLOCK(2), NULL, &res));
 		EXPECT_EQ(t, res.loops, 1);
 		EXPECT_EQ(t, res.moved, 1);
-		EXPECT_EQ(t, online_pages(mem, FROM, BLOCK(2), NULL), 0);
+		REQUIRE(t, !online_pages(mem, FROM, BLOCK(2), NULL));
 		mov_free(at);
 	}
 	mov_end(t);
