@@ -15,8 +15,8 @@ begun by a comment; in lab R a file NAME.txt may be the whole text of a file.  T
     layer: for a wrong submission, the layer in which it must lose a point
     file:  the file of the lab; the one of the same name, if this line is missing
 
-A file SOURCE.mut has submissions that change a few lines of the file of the lab with that name: the
-same lines without a comment, then a diff, as docs/mutants.md has it.
+A file SOURCE.diff has submissions that change a few lines of the file of the lab with that name:
+the same lines without a comment, then a diff, as docs/mutants.md has it.
 
 A lab's other wrong solutions are variants of tests/mutants, whose ids labs/labs.ini lists.
 """
@@ -37,7 +37,7 @@ import variant
 
 KINDS = ("wrong", "right")
 TEXT = ".txt"  # a submission that is the whole text of a file that is no code
-EDITS = ".mut"  # submissions that are changes of a few lines
+EDITS = ".diff"  # submissions that are changes of a few lines
 HEADER = re.compile(r"/\*(.*?)\*/\n+", re.DOTALL)
 DIFF = re.compile(r"((?:(?:name|title|layer|file): .*\n)+)")
 NAMED = re.compile(r"^(?:/\*\n \* )?name: +(\w+)\n", re.MULTILINE)
@@ -53,7 +53,7 @@ def folder(kind, lab):
 
 
 def stem_of(path):
-    """Of free_map.c `free_map', of free_map.c.mut `free_map.c'."""
+    """Of free_map.c `free_map', of free_map.c.diff `free_map.c'."""
     return os.path.splitext(os.path.basename(path))[0]
 
 
