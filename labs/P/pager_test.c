@@ -17,6 +17,10 @@
 #define TEST       (1UL << 32) /* in arg1: run this test */
 #define TOUCH      (2UL << 32) /* touch page arg0 of the object @handle */
 #define STATUS_LIE 8           /* exit status of a task that touched a page with wrong content */
+/* Exit statuses of a pager. */
+#define STATUS_START   2
+#define STATUS_RECEIVE 4
+#define STATUS_CALL    5
 
 static u64 programs, nr_pages = NR_PAGES;
 static int failures;
@@ -37,21 +41,30 @@ struct service {
 	s64 task, endpoint, from, object;
 };
 
-/* Start a pager, and map its object at `memory`. */
-static bool begin(struct service *s, enum paged_manner manner)
+static bool start(
+    struct service *s, const char *name, enum paged_manner manner, const struct abi_limits *limits)
 {
-	struct message m;
-	s64 send, mapped;
+	s64 send;
 
 	s->endpoint = endpoint_create();
 	send = handle_dup((u64)s->endpoint, RIGHT_SEND | RIGHT_DUP);
-	s->task = task_create(programs, "pager", (u64)send, nr_pages, manner);
+	s->task = task_create_limited(programs, name, (u64)send, nr_pages, manner, limits);
 	handle_close((u64)send);
-	if (s->task <= 0) {
-		printf("the pager is not started: error %ld\n", s->task);
-		failures++;
+	if (s->task > 0)
+		return true;
+	printf("the pager is not started: error %ld\n", s->task);
+	failures++;
+	return false;
+}
+
+/* Start a pager, and map its object at `memory`. */
+static bool begin_named(struct service *s, const char *name, enum paged_manner manner)
+{
+	struct message m;
+	s64 mapped;
+
+	if (!start(s, name, manner, NULL))
 		return false;
-	}
 	s->from = receive((u64)s->endpoint, &m, LIMIT_NS);
 	if (s->from <= 0) {
 		printf("no report from the pager: error %ld\n", s->from);
@@ -67,19 +80,32 @@ static bool begin(struct service *s, enum paged_manner manner)
 	return mapped == 0;
 }
 
-/* Answer the pager's report, which ends the pager. */
+static bool begin(struct service *s, enum paged_manner manner)
+{
+	return begin_named(s, "pager", manner);
+}
+
+static void expect_exit(const struct service *s, int wanted)
+{
+	int status = -1;
+	s64 how = task_wait((u64)s->task, LIMIT_NS, &status);
+
+	EXPECT(how, TASK_EXITED);
+	EXPECT(status, wanted);
+}
+
+/* Answer the pager's report, which ends the pager; or let its call fail (STATUS_CALL). */
 static void end(struct service *s, int wanted)
 {
 	struct message m = {.word = {0}};
-	s64 how;
-	int status = -1;
 
 	EXPECT(unmap((void *)memory, nr_pages), 0);
 	handle_close((u64)s->object);
-	reply((u64)s->from, &m);
-	how = task_wait((u64)s->task, LIMIT_NS, &status);
-	EXPECT(how, TASK_EXITED);
-	EXPECT(status, wanted);
+	if (wanted == STATUS_CALL)
+		handle_close((u64)s->from);
+	else
+		reply((u64)s->from, &m);
+	expect_exit(s, wanted);
 }
 
 static volatile u64 *page(u64 i)
@@ -198,15 +224,20 @@ static void odd_pages_are_refused(void)
 	end(&s, 0);
 }
 
-static void bad_pager(enum paged_manner manner, int status)
+/* Returns for how long the kernel has waited for a page. */
+static u64 bad_pager(enum paged_manner manner, int status)
 {
 	struct service s;
+	u64 waited;
 
 	if (!begin(&s, manner))
-		return;
+		return 0;
 	touch_elsewhere(&s, 1, TASK_FAULTED, 0);
+	waited = clock_ns();
 	EXPECT(write_from(page(2)), -EFAULT);
+	waited = clock_ns() - waited;
 	end(&s, status);
+	return waited;
 }
 
 static void a_lie_is_seen_through(void)
@@ -216,12 +247,50 @@ static void a_lie_is_seen_through(void)
 
 static void silence_ends_after_the_timeout(void)
 {
-	bad_pager(PAGED_SILENT, 0);
+	u64 waited = bad_pager(PAGED_SILENT, 0);
+
+	EXPECT(waited >= NS_PER_S / 10, 1);
+	EXPECT(waited < 5 * NS_PER_S, 1);
 }
 
 static void a_request_may_end_the_pager(void)
 {
 	bad_pager(PAGED_DIES, 3);
+}
+
+/* A pager that may have one more thread only, or that has too many pages, makes no report. */
+static void exit_status_says_what_failed(void)
+{
+	struct abi_limits limits;
+	struct service s;
+	u64 i;
+
+	for (i = 0; i < NR_LIMITS; i++)
+		limits.limit[i] = ABI_LIMIT_INHERIT;
+	limits.limit[LIMIT_THREADS] = 2;
+	if (start(&s, "pager", PAGED_GOOD, &limits))
+		expect_exit(&s, STATUS_START);
+	nr_pages = ABI_MAX_PAGES + 1;
+	if (start(&s, "pager", PAGED_GOOD, NULL))
+		expect_exit(&s, STATUS_START);
+	nr_pages = NR_PAGES;
+	if (begin(&s, PAGED_GOOD))
+		end(&s, STATUS_CALL);
+}
+
+/* The pager's system calls return what returns.h says. */
+static void answers_fit_the_results(void)
+{
+	struct service s;
+	u64 i;
+
+	if (!begin_named(&s, "pager_returns", PAGED_GOOD))
+		return;
+	for (i = 0; i < NR_PAGES - 1; i++)
+		EXPECT(page(i)[0], PAGED_WORD(i));
+	/* After this request none is received; the pager may end before it answers. */
+	handle_close((u64)task_create(programs, "pager_test", (u64)s.object, NR_PAGES - 1, TOUCH));
+	expect_exit(&s, STATUS_RECEIVE);
 }
 
 /* The pager's store and the object's pages exceed the free memory, so some pages are taken back. */
@@ -259,6 +328,8 @@ static const struct {
     {"a_lie_is_seen_through", a_lie_is_seen_through},
     {"silence_ends_after_the_timeout", silence_ends_after_the_timeout},
     {"a_request_may_end_the_pager", a_request_may_end_the_pager},
+    {"exit_status_says_what_failed", exit_status_says_what_failed},
+    {"answers_fit_the_results", answers_fit_the_results},
     {"what_was_written_comes_back", what_was_written_comes_back},
 };
 

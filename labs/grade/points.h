@@ -127,9 +127,20 @@ static inline void lab_cpus_first(const struct rwsem *sem)
 #ifdef LAB_OWN
 /* stores.c: a count that was stored just now is not below the number of blocks still cached. */
 void lab_count_stored(void);
-#define buddy_give_batch(...)   (lab_count_stored(), buddy_give_batch(__VA_ARGS__))
-#define get_page(page)          (race_point("lab.get"), get_page(page))
-#define mem_put_page(mem, page) (race_point("lab.put"), mem_put_page((mem), (page)))
+#define buddy_give_batch(...) (lab_count_stored(), buddy_give_batch(__VA_ARGS__))
+#define get_page(page)        (race_point("lab.get"), get_page(page))
+/* The last put takes the lock of the page's zone. */
+static inline void lab_may_put(const struct memory *mem)
+{
+	const struct zone *zone;
+
+	for_each_zone(mem, zone)
+		if (spin_is_held(&zone->lock))
+			panic("a reference is dropped under the lock of a zone");
+}
+
+#define mem_put_page(mem, page)                                                                    \
+	(lab_may_put(mem), race_point("lab.put"), mem_put_page((mem), (page)))
 #endif
 /*
  * Another CPU may store between a read and the store of a value computed from it.  stores.c puts a
@@ -153,6 +164,10 @@ extern const volatile void *lab_passed;
 #define WRITE_ONCE(x, v) lab_store("lab.store", &(x), v, ordered_store, __ATOMIC_RELAXED)
 #undef store_release
 #define store_release(p, v) lab_store("lab.store", p, v, ordered_store, __ATOMIC_RELEASE)
+/* Until the barrier the stores before it may be pending, and the loads before it are done. */
+#undef full_barrier
+#define full_barrier()                                                                             \
+	(race_point("lab.barrier"), NOTE_BARRIER(__atomic_thread_fence(__ATOMIC_SEQ_CST)))
 #define smp_call_mask(mask, call, arg)                                                             \
 	(race_point("lab.call"), smp_call_mask((mask), (call), (arg)))
 

@@ -126,6 +126,8 @@ static const struct explore_set sets[] = {
 static const struct explore_set tso_sets[] = {
     {"tso-drain-drain", "A:scene", "free(P)=0; drain=0; uncached(P)=0 | fill(UNMOVABLE); drain=0",
         ISO_PRECISE},
+    {"tso-drain-zone", "A:scene", "free(P)=0; drain(P)=0; uncached(P)=0 | fill(UNMOVABLE); drain=0",
+        ISO_PRECISE},
     {"tso-call-down", "A:scene ; C:fill", "call=0 | cpu_down(2)=0", ISO_PRECISE},
     {"tso-store-move", "A:scene(V)", "store(V)=0 | once(V)", ISO_PRECISE},
     {"tso-store-protect", "A:scene(V)", "store(V) | protect(V)=0", ISO_PRECISE},

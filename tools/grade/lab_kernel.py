@@ -156,11 +156,13 @@ class Programs:
 
 # ---- the lab of ring 3 ---------------------------------------------------------------------------
 # The kernel is this tree's.  Its boot modules are the student's program and labs/LAB/pager_test.c,
-# which starts it for each test and uses its pages.  Each line on the console has the name of the
-# task that wrote it, and the student's program may start no tasks: it cannot print lines of tests.
+# which starts it for each test and uses its pages.  In one test its system calls return other
+# results.  Each line on the console has the name of the task that wrote it, and the student's
+# program may start no tasks: it cannot print lines of tests.
 
 
 USER_MEM = 64  # MiB: one test uses all of it
+RETURNS = os.path.join("labs", "P", "returns.h")  # other results of system calls
 
 
 class User(Kernel):
@@ -175,17 +177,18 @@ class User(Kernel):
         return self.link(os.path.join(self.lab, "kernel"), None, objects)
 
     def student(self, tree, out):
-        """The path of the student's program."""
-        made = Programs(self, out)
-        program = made.program(tree_file(tree, self.one.files[0]), more=NO_ERRORS)
+        """The paths of the student's program, and of another that includes RETURNS first."""
+        source, name = tree_file(tree, self.one.files[0]), "pager_returns"
+        made, other = Programs(self, out), Programs(self, os.path.join(out, name))
+        program = made.program(source, more=NO_ERRORS)
         self.said += made.said
-        return program
+        return [program, other.program(source, name, (*NO_ERRORS, "-include", RETURNS))]
 
     def program(self, tree=None, name="student", more=()):
         """The paths of the kernel, and of an archive with the programs."""
         out = os.path.join(self.lab, name)
         given = Programs(self, os.path.join(self.lab, "given"))
-        programs = [self.student(tree, out), given.program(labs.PROGRAM_TEST)]
+        programs = [*self.student(tree, out), given.program(labs.PROGRAM_TEST)]
         return self.rest(), Programs(self, out).archive(programs)
 
 

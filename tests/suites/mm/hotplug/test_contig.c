@@ -150,6 +150,7 @@ KTEST(bad_arguments_are_refused, KTEST_SLOW)
 	expect_refused(
 	    t, mem, BLOCK(8) - 1, BLOCK(8) + 1, MT_MOVABLE, -EINVAL, WHY_ZONES, BLOCK(8));
 	expect_refused(t, mem, BLOCK(9), BLOCK(9) + 1, MT_UNMOVABLE, -EINVAL, WHY_TYPE, BLOCK(9));
+	expect_refused(t, mem, BLOCK(9), BLOCK(9) + 1, MT_RECLAIMABLE, -EINVAL, WHY_TYPE, BLOCK(9));
 	expect_refused(t, mem, 1, 2, MT_CMA, -EINVAL, WHY_TYPE, 0);
 	expect_refused(t, mem, 1, 2, NR_MIGRATETYPES, -EINVAL, WHY_TYPE, 1);
 	set_type(&mem->zones[ZONE_NORMAL], BLOCK(3), MT_CMA);

@@ -234,6 +234,7 @@ KTEST(soft_report_does_not_try_a_page_on_no_list)
 	int err = 0;
 
 	r.zone = zone_of(mem, r.pfn);
+	page->owner = &res; /* not looked at: only the state says whether the page is on a list */
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_OBJECT, 0));
 	mutex_lock(&mem->poison);
 	EXPECT_EQ(t, poison_judge_once(&r, &err), SETTLED);
@@ -241,11 +242,12 @@ KTEST(soft_report_does_not_try_a_page_on_no_list)
 	EXPECT_EQ(t, err, -EBUSY);
 	EXPECT_EQ(t, res.outcome, POISON_FAILED);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_OBJECT, 0));
+	page->owner = NULL;
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Between two holds another CPU could get a reference to the page. */
+/* Between two holds another CPU could get a reference to the page, or drop one. */
 KTEST(page_is_retired_in_one_hold)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
@@ -255,7 +257,10 @@ KTEST(page_is_retired_in_one_hold)
 
 	r.head = r.pfn;
 	r.zone = zone_of(mem, r.pfn);
-	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ISO_MIG, 0));
+	WRITE_ONCE(page->word, PAGE_WORD(2, PG_ISO_MIG, 0));
+	EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
+	EXPECT_EQ(t, res.outcome, POISON_DELAYED);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0) | PAGE_F_HWPOISON);
 	EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
 	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
 	expect_poisoned(t, mem, 1);
