@@ -282,6 +282,23 @@ KTEST(random_walk_agrees_with_the_model)
 }
 
 /* A pageblock that is taken page by page and given back in any order is one block again. */
+/* The first word has the nodes of several orders. */
+KTEST(a_word_gives_blocks_of_one_order_only)
+{
+	unsigned order, first;
+
+	for (order = MAX_ORDER - 1; order > 0 && 2u << (MAX_ORDER - order) < 64; order--) {
+		struct free_map map = {0};
+		u64 bits;
+
+		free_map_put(&map, 0, order - 1);
+		free_map_put(&map, 1U << order, order);
+		bits = free_map_take_word(&map, order, 2, &first);
+		EXPECT_EQ(t, bits, 1ULL << (free_node(1U << order, order) - first));
+		EXPECT_EQ(t, free_map_order_at(&map, 0), order - 1);
+	}
+}
+
 KTEST(a_pageblock_joins_again)
 {
 	struct held held = {{0}};
