@@ -15,7 +15,7 @@
 #include "mm/hotplug/isolate.h"
 #include <quarry/contig.h>
 
-/* The most places tried for an area that may lie anywhere; each try ends within seconds. */
+/* The most places tried in a zone for an area that may lie anywhere; a try ends within seconds. */
 #define PLACES 16
 /* After this time an allocation tries no further run: owners may refuse to move each page. */
 #define SEARCH_NS 5000000000ULL
@@ -125,16 +125,16 @@ static unsigned long kernel_free(struct memory *mem)
 }
 
 /*
- * Try at most *@tries places, from the top of the zone down: boot memory lies low.  Returns the
+ * Try at most PLACES places, from the top of the zone down: boot memory lies low.  Returns the
  * result of the last try, or @err if there is no place to try.
  */
-static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, unsigned long nr,
-    unsigned *tries, int err)
+static int create_in_zone(
+    struct cma *cma, const char *name, struct zone *zone, unsigned long nr, int err)
 {
 	pfn_t pfn = READ_ONCE(zone->end_pfn);
-	unsigned long run = 0;
+	unsigned long run = 0, tries = PLACES;
 
-	while (pfn > READ_ONCE(zone->start_pfn) && *tries > 0 && err) {
+	while (pfn > READ_ONCE(zone->start_pfn) && tries > 0 && err) {
 		struct mm_fail fail = {.pfn = PFN_NONE};
 
 		pfn -= PAGEBLOCK_PAGES;
@@ -145,7 +145,7 @@ static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, 
 		/* The place has changed since the check. */
 		if (err == -EINVAL)
 			err = -EBUSY;
-		--*tries;
+		tries--;
 		/* The next place to try ends below the blocker. */
 		if (fail.pfn >= pfn && fail.pfn < pfn + nr)
 			run = ALIGN_DOWN(fail.pfn, PAGEBLOCK_PAGES) - pfn;
@@ -155,7 +155,7 @@ static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, 
 
 int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
 {
-	unsigned i = mem->nr_nodes * NR_ZONE_KINDS, tries = PLACES;
+	unsigned i = mem->nr_nodes * NR_ZONE_KINDS;
 	int err = -ENOMEM;
 
 	*cma = (struct cma){.name = name, .mem = mem};
@@ -168,7 +168,7 @@ int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, u
 		return -ENOMEM;
 	while (i-- > 0 && err) {
 		if (mem->zones[i].kind != ZONE_MOVABLE && zone_has_span(&mem->zones[i]))
-			err = create_in_zone(cma, name, &mem->zones[i], nr, &tries, err);
+			err = create_in_zone(cma, name, &mem->zones[i], nr, err);
 	}
 	return err;
 }
