@@ -11,19 +11,19 @@
 
 /* ---- kinds of requests: their zones, and whether they can use lent pages ---- */
 
-enum { NR_REQUESTS = 4 };
+enum { NR_REQUESTS = 6 };
 /* The allocation flags of requests of @kind. */
 static inline gfp_t request_gfp(unsigned kind)
 {
-	return (kind & 1 ? GFP_MOVABLE : GFP_KERNEL) | (kind & 2 ? 0 : GFP_DMA32);
+	return (kind & 1 ? GFP_MOVABLE : 0) | (kind < 2 ? GFP_DMA32 : kind < 4 ? 0 : GFP_THISNODE);
 }
 /* The bit, in the words of struct reclaim, of requests with @gfp for 2^order pages. */
 static inline u64 request_bit(gfp_t gfp, unsigned order)
 {
-	unsigned kind = (gfp & GFP_MOVABLE ? 1u : 0u) | (gfp & GFP_DMA32 ? 0u : 2u);
+	unsigned zones = gfp & GFP_DMA32 ? 0u : gfp & GFP_THISNODE ? 4u : 2u;
 
 	KASSERT(order <= MAX_ORDER);
-	return 1ULL << (kind * NR_ORDERS + order);
+	return 1ULL << ((zones | (gfp & GFP_MOVABLE ? 1u : 0u)) * NR_ORDERS + order);
 }
 BUILD_ASSERT(NR_REQUESTS *NR_ORDERS <= 64);
 /* Does each bit of @requests stand for a request? */
@@ -55,7 +55,7 @@ static inline u64 requests_unmovable(u64 requests)
 /* The requests in @requests that can use lent (CMA) pages. */
 static inline u64 requests_movable(u64 requests)
 {
-	return requests & (requests_of(1) | requests_of(3));
+	return requests & (requests_of(1) | requests_of(3) | requests_of(5));
 }
 /* The requests in @requests for more than one page. */
 static inline u64 requests_large(u64 requests)

@@ -15,8 +15,8 @@ KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
 KTEST(each_kind_of_request_has_a_bit)
 {
-	static const gfp_t gfp[NR_REQUESTS] = {
-	    GFP_DMA32, GFP_DMA32 | GFP_MOVABLE, GFP_KERNEL, GFP_MOVABLE};
+	static const gfp_t gfp[NR_REQUESTS] = {GFP_DMA32, GFP_DMA32 | GFP_MOVABLE, GFP_KERNEL,
+	    GFP_MOVABLE, GFP_THISNODE, GFP_THISNODE | GFP_MOVABLE};
 	unsigned kind, order;
 	u64 seen = 0;
 
@@ -35,11 +35,14 @@ KTEST(each_kind_of_request_has_a_bit)
 	EXPECT_EQ(t, requests_for(seen, ZONE_DMA32), seen);
 	EXPECT_EQ(
 	    t, requests_for(seen, ZONE_NORMAL), seen & ~(ALL_ORDERS | ALL_ORDERS << NR_ORDERS));
-	EXPECT_EQ(t, requests_for(seen, ZONE_MOVABLE), ALL_ORDERS << 3 * NR_ORDERS);
+	EXPECT_EQ(t, requests_for(seen, ZONE_MOVABLE),
+	    ALL_ORDERS << 3 * NR_ORDERS | ALL_ORDERS << 5 * NR_ORDERS);
 	EXPECT_EQ(t, requests_for(0, ZONE_DMA32), 0);
-	EXPECT_EQ(t, requests_movable(seen), ALL_ORDERS << NR_ORDERS | ALL_ORDERS << 3 * NR_ORDERS);
-	EXPECT_EQ(t, requests_large(seen),
-	    seen & ~(1ULL | 1ULL << NR_ORDERS | 1ULL << 2 * NR_ORDERS | 1ULL << 3 * NR_ORDERS));
+	EXPECT_EQ(
+	    t, requests_movable(seen), requests_for(seen, ZONE_MOVABLE) | ALL_ORDERS << NR_ORDERS);
+	for (kind = 0; kind < NR_REQUESTS; kind++)
+		seen &= ~(1ULL << kind * NR_ORDERS);
+	EXPECT_EQ(t, requests_large((1ULL << NR_REQUESTS * NR_ORDERS) - 1), seen);
 }
 
 /* ---- pages that a zone lacks ---- */

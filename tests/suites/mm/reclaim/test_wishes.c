@@ -107,6 +107,49 @@ KTEST(a_block_that_may_fail_early_asks_for_a_compaction, KTEST_SLOW)
 	expect_block(t, GFP_NORETRY);
 }
 
+struct wish {
+	struct memory *mem;
+	gfp_t gfp;
+	bool served;
+};
+
+static void wish(void *arg)
+{
+	struct wish *w = arg;
+
+	w->served = served_some_day(w->mem, w->gfp, 1, w->gfp & GFP_NOWAIT ? REQUESTS : 1);
+}
+
+/*
+ * Zone NORMAL keeps its reserve from requests that could use the other node's zone MOVABLE; not
+ * from requests for this node alone, so a compaction for these may use it, too.
+ */
+KTEST(a_block_of_one_node_is_made_out_of_the_reserve, KTEST_SLOW)
+{
+	const unsigned near = arch_cpu_node(0) % 2;
+	const struct zone_spec specs[] = {{near, ZONE_NORMAL, 8}, {1 - near, ZONE_MOVABLE, 8}};
+	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
+	struct zone *zone = &mem->zones[near * NR_ZONE_KINDS + ZONE_NORMAL];
+	struct wish w = {.mem = mem};
+	unsigned sleeps;
+
+	for (sleeps = 0; sleeps < 2; sleeps++) {
+		w.gfp = GFP_MOVABLE | GFP_THISNODE | (sleeps ? 0 : GFP_NOWAIT);
+		REQUIRE(t, mov_begin(t, mem));
+		empty_caches(mem);
+		mov_half_fill(zone->start_pfn, zone->end_pfn);
+		zone->reserve = zone->managed / 2;
+		EXPECT_EQ(t, zone_refusal(zone, w.gfp, 1), REFUSED_SCATTERED);
+		EXPECT_EQ(t, zone_refusal(zone, GFP_MOVABLE, 1), REFUSED_RESERVE);
+		mem->reclaim = &memory_reclaim;
+		ktest_on_cpu(0, wish, &w);
+		EXPECT(t, w.served);
+		zone_set_watermarks(zone);
+		mov_end(t);
+	}
+	drop_memory(t, mem);
+}
+
 /* A compaction that has failed is repeated once in reclaim_recheck_ns if nothing moves. */
 KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW)
 {
