@@ -95,11 +95,10 @@ static bool death_helps(const struct request *q)
 		return false;
 	if (q->order == 0)
 		return true;
-	for_each_zone_of(q->node, q->gfp, zone, at) {
+	for_each_zone_of(q->node, q->gfp, zone, at)
 		if (zone_watermark_ok(
 		        zone, 0, q->gfp | GFP_WMARK_HIGH, zone_reserved(zone, q->gfp)))
 			return false;
-	}
 	return true;
 }
 

@@ -99,6 +99,12 @@ static unsigned long standby_for(const struct request *q)
 	return nr;
 }
 
+/* The number of pages that @zone lacks for the request; at most 0: none.  A hint. */
+static long lacks(const struct zone *zone, const struct request *q)
+{
+	return (1L << q->order) - zone_spare(zone, q->gfp, zone_reserved(zone, q->gfp));
+}
+
 /* Has @zone a free block for the request?  A hint. */
 static bool has_block(const struct zone *zone, const struct request *q)
 {
@@ -114,11 +120,9 @@ static bool enough(const struct request *q)
 {
 	const struct zone *zone;
 
-	for_each_request_zone(q, zone) {
-		if (zone_watermark_ok(zone, q->order, q->gfp, zone_reserved(zone, q->gfp)) &&
-		    (!q->scattered || has_block(zone, q)))
+	for_each_request_zone(q, zone)
+		if (lacks(zone, q) <= 0 && (!q->scattered || has_block(zone, q)))
 			return true;
-	}
 	return false;
 }
 
@@ -245,13 +249,9 @@ static bool caches_have_it(const struct request *q)
 {
 	const struct zone *zone;
 
-	for_each_request_zone(q, zone) {
-		long lacks =
-		    (1L << q->order) - zone_spare(zone, q->gfp, zone_reserved(zone, q->gfp));
-
-		if (lacks > 0 && (long)zone_pcp_pages(zone) >= lacks)
+	for_each_request_zone(q, zone)
+		if (lacks(zone, q) > 0 && (long)zone_pcp_pages(zone) >= lacks(zone, q))
 			return true;
-	}
 	return false;
 }
 
@@ -283,7 +283,7 @@ void reclaim_wish(struct memory *mem, gfp_t gfp, unsigned order)
 		struct reclaim *r = &mem->nodes[zone->node].reclaim;
 
 		if (serves(r) && zone_can_gain(zone) && !just_ended(&r->runs) &&
-		    !zone_watermark_ok(zone, order, gfp, zone_reserved(zone, gfp)))
+		    lacks(zone, &q) > 0)
 			leave_ticket(r, &r->runs, &r->run_for, bit);
 	}
 }
@@ -390,10 +390,9 @@ enum outcome reclaim_direct(struct request *q)
 	/* Other threads may have freed pages since the request began. */
 	if (gained(q))
 		return TRY_ANEW;
-	for_each_zone_of(q->node, q->gfp, zone, at) {
+	for_each_zone_of(q->node, q->gfp, zone, at)
 		if (drop_unmapped(zone, q->gfp))
 			return TRY_ANEW;
-	}
 	sched_point("reclaim.dropped");
 	for_each_zone_of(q->node, q->gfp, zone, at) {
 		/* If others take the memory, that does not show that a run would find nothing. */
@@ -401,7 +400,9 @@ enum outcome reclaim_direct(struct request *q)
 			sched_point("reclaim.enough");
 			return TRY_ANEW;
 		}
-		if (q->scattered || asked >> zone->node & 1 || !run_may_gain(zone))
+		/* If no compaction helps, a run may, where pages are missing. */
+		if ((q->scattered && (!q->unmade || lacks(zone, q) <= 0)) ||
+		    asked >> zone->node & 1 || !run_may_gain(zone))
 			continue;
 		asked |= 1u << zone->node;
 		if (ask_run(q, &q->mem->nodes[zone->node].reclaim) == TRY_ANEW)

@@ -31,15 +31,17 @@ static struct store store;
 /*
  * Zone MOVABLE is in use, and movable requests leave NORMAL its reserve: so NORMAL is not low, and
  * has pages that could be dropped.  @scattered: half of MOVABLE's pages are free, but no two side
- * by side, and none of the others can move.
+ * by side, and none of the others can move.  @sleeps: so may the one request, and all pages that
+ * could be dropped are mapped, so only a run drops them.
  */
-static void expect_run_for_reserve(struct ktest *t, bool scattered)
+static void expect_run_for_reserve(struct ktest *t, bool scattered, bool sleeps)
 {
 	struct pile hoard = {NULL, 0}, rest = {NULL, 0};
 	struct vm_scene s;
 	struct page *page;
 	struct zone *zone;
 	unsigned i;
+	u64 value;
 
 	if (PAGEBLOCK_ORDER < 9) {
 		ktest_skip(t, "its reserve is smaller than the distance of its watermarks");
@@ -52,6 +54,10 @@ static void expect_run_for_reserve(struct ktest *t, bool scattered)
 		pile_push(&hoard, page);
 	for (i = 0; i < PAGES; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);
+	soft_load_space(s.space);
+	for (i = 0; i < PAGES && sleeps; i++)
+		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
+	soft_unload_space();
 	zone = &s.mem->zones[ZONE_NORMAL];
 	/* No request fails yet. */
 	pile_alloc(s.mem, &rest, GFP_MOVABLE | GFP_NOWAIT, 0,
@@ -66,7 +72,9 @@ static void expect_run_for_reserve(struct ktest *t, bool scattered)
 	EXPECT_EQ(t, zone_refusal(movable_zone(s.mem), GFP_MOVABLE, scattered),
 	    scattered ? REFUSED_SCATTERED : REFUSED_MIN);
 	EXPECT(t, READ_ONCE(zone->nr_free) >= zone->wmark[WMARK_HIGH]);
-	EXPECT(t, served_some_day(s.mem, GFP_MOVABLE | GFP_NOWAIT, scattered, REQUESTS));
+	EXPECT(t,
+	    served_some_day(
+	        s.mem, GFP_MOVABLE | (sleeps ? 0 : GFP_NOWAIT), scattered, sleeps ? 1 : REQUESTS));
 	EXPECT_EQ(t, pile_free(s.mem, &rest), 0);
 	caches_on(t, s.mem);
 	store_scene_end(t, &s, &store);
@@ -76,12 +84,17 @@ KTEST_SUITE(wishes, KTEST_QUICK);
 
 KTEST(a_request_refused_for_a_reserve_asks_for_a_run)
 {
-	expect_run_for_reserve(t, false);
+	expect_run_for_reserve(t, false, false);
 }
 
 KTEST(a_run_is_asked_for_where_no_compaction_helps, KTEST_SLOW)
 {
-	expect_run_for_reserve(t, true);
+	expect_run_for_reserve(t, true, false);
+}
+
+KTEST(a_request_waits_for_a_run_where_no_compaction_helps, KTEST_SLOW)
+{
+	expect_run_for_reserve(t, true, true);
 }
 
 /* ---- compactions ---- */
