@@ -43,10 +43,9 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 	unsigned long nr = 0;
 
 	KASSERT(mutex_is_held(&zone->mem->hotplug));
-	LIST_FOREACH(c, &zone->mem->claims, link) {
+	LIST_FOREACH(c, &zone->mem->claims, link)
 		if (!c->stays && zone_of(zone->mem, c->range.start) == zone)
 			nr += range_pages(c->range);
-	}
 	return nr;
 }
 
@@ -63,10 +62,9 @@ bool range_claimed(const struct memory *mem, struct pfn_range range)
 	const struct range_claim *c;
 
 	KASSERT(mutex_is_held(&mem->hotplug));
-	LIST_FOREACH(c, &mem->claims, link) {
+	LIST_FOREACH(c, &mem->claims, link)
 		if (ranges_meet(range, c->range))
 			return true;
-	}
 	return false;
 }
 

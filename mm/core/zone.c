@@ -50,12 +50,11 @@ bool zone_reserved(const struct zone *zone, gfp_t gfp)
 
 	if (zone->kind == gfp_kind(gfp))
 		return false;
-	for_each_zone(zone->mem, other) {
+	for_each_zone(zone->mem, other)
 		if (other->kind > zone->kind && other->kind <= gfp_kind(gfp) &&
 		    (other->node == zone->node || !(gfp & GFP_THISNODE)) &&
 		    READ_ONCE(other->managed) > 0)
 			return true;
-	}
 	return false;
 }
 

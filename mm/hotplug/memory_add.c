@@ -44,10 +44,9 @@ static void unback(struct memory *mem, struct pfn_range range) REQUIRES(mem_addi
 	KASSERT(mutex_is_held(&mem->adding));
 	if (!mem->arrays)
 		return;
-	for_each_section(section, range) {
+	for_each_section(section, range)
 		if (section_empty(mem, section))
 			mem->arrays->shrink(mem, section, SECTION_PAGES);
-	}
 	mem->arrays->unmap(mem, range.start, range_pages(range));
 }
 
@@ -59,10 +58,9 @@ static int back(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_
 	if (!mem->arrays)
 		return 0;
 	err = mem->arrays->map(mem, range.start, range_pages(range));
-	for_each_section(section, range) {
+	for_each_section(section, range)
 		if (!err && section_empty(mem, section))
 			err = mem->arrays->grow(mem, section, SECTION_PAGES);
-	}
 	if (err)
 		unback(mem, range);
 	return err;
@@ -113,10 +111,9 @@ static bool any_is_standby(const struct memory *mem, struct pfn_range range)
 {
 	const struct zone *zone;
 
-	for_each_zone(mem, zone) {
+	for_each_zone(mem, zone)
 		if (range_is_standby(zone, range))
 			return true;
-	}
 	return false;
 }
 

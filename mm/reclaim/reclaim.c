@@ -128,6 +128,17 @@ static unsigned long make_room(struct zone *zone, unsigned long want, u64 waitin
 	return moved;
 }
 
+/* Bring standby memory of @movable online, else drop pages there.  False: it had neither. */
+static bool fill_movable(struct node *node, struct lru_scan *scan, struct zone *movable)
+{
+	const u64 batch = request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER);
+
+	if (bring_step(movable, batch))
+		return true;
+	reclaim_zone(node, scan, movable, batch);
+	return scan->freed > 0;
+}
+
 /*
  * For requests that cannot use MOVABLE (@unmovable), if dropping pages of @zone was not enough:
  * move pages from @zone to MOVABLE, where pages may have to be dropped first.  True: @zone lacks
@@ -136,11 +147,10 @@ static unsigned long make_room(struct zone *zone, unsigned long want, u64 waitin
 static bool free_by_moving(
     struct node *node, struct lru_scan *scan, struct zone *zone, u64 unmovable)
 {
-	struct zone *own = &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
-	const u64 batch = request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER);
+	struct zone *own = &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE], *other;
 	bool vain = false; /* no page of @own can be dropped */
 	unsigned long want;
-	unsigned turn;
+	unsigned turn, at;
 
 	for (turn = 0; turn < ROOM_TURNS && unmovable; turn++) {
 		want = zone_lacks(zone, unmovable, false);
@@ -149,14 +159,19 @@ static bool free_by_moving(
 		if (!zone_can_move_up(zone) || READ_ONCE(node->reclaim.stop))
 			break;
 		/* Standby memory comes before pages are dropped, and these before other nodes. */
-		if (!vain && zone_spare(own, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH &&
-		    !bring_step(own, batch)) {
-			reclaim_zone(node, scan, own, batch);
-			vain = !scan->freed;
+		if (!vain && zone_spare(own, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH)
+			vain = !fill_movable(node, scan, own);
+		if (make_room(zone, want, unmovable, &scan->moves_walked)) {
+			serve_drain(node);
+			continue;
 		}
-		if (!make_room(zone, want, unmovable, &scan->moves_walked))
+		if (movable_has_room(zone_movable_for(zone), false))
+			break; /* no page can move */
+		for_each_zone_of(node, GFP_MOVABLE, other, at)
+			if (other->kind == ZONE_MOVABLE && fill_movable(node, scan, other))
+				break;
+		if (!other)
 			break;
-		serve_drain(node);
 	}
 	return false;
 }
@@ -224,10 +239,9 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 	struct zone *zone;
 	unsigned at;
 
-	for_each_zone_of(node, gfp, zone, at) {
+	for_each_zone_of(node, gfp, zone, at)
 		if (bring_step(zone, request_bit(gfp, order)))
 			return true;
-	}
 	return false;
 }
 

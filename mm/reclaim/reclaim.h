@@ -41,10 +41,9 @@ static inline u64 requests_for(u64 requests, enum zone_kind kind)
 {
 	unsigned i;
 
-	for (i = 0; i < NR_REQUESTS; i++) {
+	for (i = 0; i < NR_REQUESTS; i++)
 		if (kind > gfp_kind(request_gfp(i)))
 			requests &= ~requests_of(i);
-	}
 	return requests;
 }
 /* The requests in @requests that cannot use zone MOVABLE. */
@@ -77,25 +76,17 @@ static inline bool movable_has_room(const struct zone *movable, bool soon)
 	        (soon && zone_evictable(movable) + zone_standby(movable) > 0));
 }
 
-/* The MOVABLE zone for pages of @zone: the nearest with room now; if none has, its node's. */
+/* The MOVABLE zone for pages of @zone: the nearest with room now, else soon; or its node's. */
 static inline struct zone *zone_movable_for(const struct zone *zone)
 {
 	struct zone *other;
-	unsigned at;
+	unsigned soon, at;
 
-	for_each_zone_of(&zone->mem->nodes[zone->node], GFP_MOVABLE, other, at) {
-		if (other->kind == ZONE_MOVABLE && movable_has_room(other, false))
-			return other;
-	}
+	for (soon = 0; soon < 2; soon++)
+		for_each_zone_of(&zone->mem->nodes[zone->node], GFP_MOVABLE, other, at)
+			if (other->kind == ZONE_MOVABLE && movable_has_room(other, soon))
+				return other;
 	return &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
-}
-
-/* The number of pages of @zone that could move to MOVABLE if pages were free there; a hint. */
-static inline unsigned long zone_below_movable(const struct zone *zone)
-{
-	return zone->kind != ZONE_MOVABLE && READ_ONCE(zone_movable_for(zone)->managed) > 0
-	    ? READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr)
-	    : 0;
 }
 
 /* Can pages of @zone move to MOVABLE: is there room, droppable pages, standby memory?  A hint. */

@@ -41,10 +41,9 @@ static inline bool reserve_has_reason(const struct node *node, const struct zone
 	const struct zone *other;
 	unsigned at;
 
-	for_each_zone_of(node, gfp, other, at) {
+	for_each_zone_of(node, gfp, other, at)
 		if (other->kind > zone->kind && READ_ONCE(other->managed) > 0)
 			return true;
-	}
 	return false;
 }
 

@@ -60,7 +60,8 @@ unsigned long memory_can_move_up(struct memory *mem)
 	unsigned long nr = 0;
 
 	for_each_zone(mem, zone)
-		nr += zone_below_movable(zone);
+		if (zone->kind != ZONE_MOVABLE && READ_ONCE(zone_movable_for(zone)->managed) > 0)
+			nr += READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr);
 	return nr;
 }
 

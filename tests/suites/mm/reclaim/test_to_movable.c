@@ -304,24 +304,41 @@ KTEST(kernel_gets_pages_by_moves_into_standby)
 }
 
 #define BLOCKS 16u
+#define KEPT   16u
 
 static struct {
 	struct vm_scene s;
 	struct ktest *t;
 	unsigned long got;
 	unsigned asked;
+	bool full; /* the far node has no room, but pages that can be dropped */
 } far;
+
+static void no_wish(struct memory *mem, gfp_t gfp, unsigned order)
+{
+}
+
+static void no_wake(struct zone *zone)
+{
+}
 
 static void lack(void *arg)
 {
 	struct pile there = {0}, low = {0};
-	struct vm_object *kept = arg; /* its one page is dirty, and no pager takes it; or NULL */
+	/* NULL or, unless far.full: its one page is dirty, and no pager takes it. */
+	struct vm_object *kept = arg;
 	struct page *page;
-	unsigned near = arch_cpu_node(arch_cpu_id()) % 2;
+	unsigned near = arch_cpu_node(arch_cpu_id()) % 2, i;
 	struct zone *movable = &far.s.mem->zones[near * NR_ZONE_KINDS + ZONE_MOVABLE];
+	struct zone *other = &far.s.mem->zones[(1 - near) * NR_ZONE_KINDS + ZONE_MOVABLE];
+	const struct reclaim_ops *usual = far.s.mem->reclaim;
+	static const struct reclaim_ops quiet = {.wish = no_wish, .wake = no_wake};
 
+	/* No run begins before the far node is full. */
+	if (far.full)
+		far.s.mem->reclaim = &quiet;
 	all_caches_off(far.t, far.s.mem);
-	if (kept) {
+	if (kept && !far.full) {
 		EXPECT_EQ(far.t, vm_object_supply(kept, 0, NULL), 0);
 		page_set_flags(page_in(kept, 0), PAGE_DIRTY);
 		EXPECT_EQ(far.t, zone_evictable(movable), 1);
@@ -331,6 +348,14 @@ static void lack(void *arg)
 	fault_pages(far.t, &far.s, 0, PAGES);
 	while (pile_alloc(far.s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
 		;
+	if (far.full) {
+		for (i = 0; i < KEPT; i++)
+			EXPECT_EQ(far.t, vm_object_supply(kept, i, NULL), 0);
+		while (other->nr_free > other->wmark[WMARK_HIGH])
+			pile_push(&there, take_block(other, 0, MT_MOVABLE));
+		EXPECT(far.t, zone_evictable(other) >= 8 && !movable_has_room(other, false));
+	}
+	far.s.mem->reclaim = usual;
 	far.asked = 0;
 	memory_set_oom(far.s.mem, nobody_dies, &far.asked);
 	far.got = pile_alloc(far.s.mem, &low, GFP_KERNEL, 0, 8);
@@ -339,7 +364,7 @@ static void lack(void *arg)
 	EXPECT_EQ(far.t, pile_free(far.s.mem, &low), 0);
 }
 
-static void move_far(struct ktest *t, bool keep)
+static void move_far(struct ktest *t, bool keep, bool full)
 {
 	struct vm_object *kept = NULL;
 	unsigned near = arch_cpu_node(0) % 2;
@@ -362,12 +387,13 @@ static void move_far(struct ktest *t, bool keep)
 	mem = NEED(t, begin_memory(t, mem, err));
 	far.t = t;
 	far.got = 0;
+	far.full = full;
 	far.s = (struct vm_scene){.mem = mem, .nr = PAGES, .free = memory_free_pages(mem)};
 	err = vm_object_create(mem, OBJ_ANON, PAGES, NULL, NULL, &far.s.object);
 	err = err ? err : vm_space_create(mem, &far.s.space);
 	err = err ? err : vm_map(far.s.space, VM_BASE, PAGES, VM_RW, far.s.object, 0);
 	if (!err && keep)
-		err = vm_object_create(mem, OBJ_PAGER, 1, &scene_pager, NULL, &kept);
+		err = vm_object_create(mem, OBJ_PAGER, KEPT, &scene_pager, NULL, &kept);
 	EXPECT_EQ(t, err, 0);
 	if (!err)
 		ktest_on_cpu(0, lack, kept);
@@ -381,13 +407,19 @@ static void move_far(struct ktest *t, bool keep)
 
 KTEST(kernel_gets_pages_by_moves_to_another_node)
 {
-	move_far(t, false);
+	move_far(t, false, false);
 }
 
 /* A page that could be dropped, but that no pager takes, does not hide the other node's memory. */
 KTEST(page_that_stays_does_not_keep_moves_from_another_node)
 {
-	move_far(t, true);
+	move_far(t, true, false);
+}
+
+/* No node has room for the moves; the far one has pages to drop. */
+KTEST(kernel_gets_pages_by_drops_on_another_node)
+{
+	move_far(t, true, true);
 }
 
 /* Nodes 1 and 2 have free pages, and node 2 is nearer. */
