@@ -46,8 +46,7 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 		else
 			note_blocker(out, why, pfn, nr);
 		if (why == WHY_BUSY && state_owned(word_state(word))) {
-			if (!out->owned)
-				out->first_owned = pfn;
+			out->first_owned = MIN(out->first_owned, pfn);
 			out->owned += nr;
 		}
 	}
@@ -145,12 +144,9 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 		/* Retired pages need not move.  MIN: the counts may differ in time. */
 		if (used)
 			out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
-		if (!(bits & PB_ISOLATED))
-			out->listed += free;
-		if (!(bits & PB_ISOLATED) && (bits & PB_TYPE_MASK) == MT_CMA)
-			out->lent += free;
-		if (kernel)
-			out->kernel += PAGEBLOCK_PAGES;
+		out->listed += bits & PB_ISOLATED ? 0 : free;
+		out->lent += (bits & (PB_ISOLATED | PB_TYPE_MASK)) == MT_CMA ? free : 0;
+		out->kernel += kernel ? PAGEBLOCK_PAGES : 0;
 	}
 }
 
@@ -160,10 +156,13 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
  */
 struct stock {
 	unsigned long free, lent, high, kernel; /* lent: the part of free that is lent (CMA) */
+	unsigned long standby;                  /* pages that come online for pages that move */
 };
 
 static void take_stock(struct memory *mem, struct stock *s)
 {
+	struct pfn_range rest;
+	unsigned long pages;
 	struct zone *z;
 
 	*s = (struct stock){0};
@@ -173,11 +172,14 @@ static void take_stock(struct memory *mem, struct stock *s)
 		/* Pageblocks being reported are free soon; range_leaving counts them as used. */
 		s->free += z->nr_free + (unsigned long)z->nr_reporting * PAGEBLOCK_PAGES;
 		s->lent += z->nr_free_cma;
+		rest = (struct pfn_range){z->standby, MAX(z->standby, z->standby_end)};
 		zone_unlock_irqrestore(z, flags);
+		/* A 16th is more than descriptors take, and watermarks and reserve will keep. */
+		pages = range_pages(rest) - (range_count(mem, rest, PB_HOLE) << PAGEBLOCK_ORDER);
+		s->standby += pages - pages / 16;
 		s->free += zone_pcp_pages(z) + zone_evictable(z);
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
-		if (z->kind != ZONE_MOVABLE)
-			s->kernel += READ_ONCE(z->managed);
+		s->kernel += z->kind != ZONE_MOVABLE ? READ_ONCE(z->managed) : 0;
 		/* Pages that move there must leave the zone its reserve. */
 		if (zone_reserved(z, GFP_MOVABLE))
 			s->high += READ_ONCE(z->reserve);
@@ -199,10 +201,9 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 		nr = 0;
 		hotplug_lock(mem);
 		/* The list begins with the youngest claim. */
-		LIST_FOREACH(c, &mem->claims, link) {
+		LIST_FOREACH(c, &mem->claims, link)
 			if (!c->stays && c->nr < before && nr < CLAIMS)
 				copy[nr++] = *c;
-		}
 		hotplug_unlock(mem);
 		for (i = 0; i < nr; i++) {
 			range_leaving(mem, copy[i].range, out);
@@ -218,7 +219,7 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {
 	return (out->kernel == 0 || s->kernel > out->kernel) && s->free >= out->listed &&
-	    s->free - out->listed >= out->in_use + s->high &&
+	    s->free + s->standby - out->listed >= out->in_use + s->high &&
 	    s->free + out->lent >= out->listed + s->lent + s->high;
 }
 

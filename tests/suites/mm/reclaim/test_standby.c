@@ -149,6 +149,29 @@ KTEST(request_limited_by_a_reserve_asks_for_standby)
 	end(t, mem, &pile);
 }
 
+/* Standby memory comes online for the moved pages; the watermarks need memory that is online. */
+KTEST(an_offline_moves_pages_to_standby_memory)
+{
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
+	const pfn_t last = BLOCK(ONLINE - 1);
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
+	struct pile pile = {NULL, 0};
+	struct mm_fail fail = {0};
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill_range(last, last + BLOCK(1));
+	REQUIRE(t, take_pages(zone, zone->nr_free - kept_free(mem) + 1, &pile));
+	EXPECT_EQ(t, offline_query(mem, last, BLOCK(1), &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_LAST);
+	give_block(zone, pile_pop(&pile));
+	EXPECT_EQ(t, offline_pages(mem, last, BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t, brought(mem, STEP), STEP);
+	EXPECT_EQ(t, blocks_online(mem), ONLINE - 1 + STEP);
+	give_pages(zone, &pile);
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
 KTEST(memory_offlined_by_request_stays_offline, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, standing_by(t, ZONE_NORMAL, 0));
