@@ -7,6 +7,7 @@
 #include "mm/reclaim/reclaim.h"
 #include "tests/lib/mov_help.h"
 #include <quarry/contig.h>
+#include <quarry/memory_hotplug.h>
 
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
 #define AREA      (PAGEBLOCK_ORDER >= 9 ? 2u : 16u) /* pageblocks of the area */
@@ -159,6 +160,30 @@ KTEST(lent_pages_go_before_the_reserves, KTEST_SLOW)
 	port_task()->reserve = 0;
 	EXPECT_EQ(t, zone->nr_free_cma, 0);
 	EXPECT_EQ(t, unlent(), mark() - 1);
+	end(t);
+}
+
+/* Pages that must move are movable, so they may borrow. */
+KTEST(an_offline_moves_pages_to_lent_ones, KTEST_SLOW)
+{
+	const pfn_t last = BLOCK(ZONE_SIZE);
+	unsigned lent = 0;
+	u32 i;
+
+	REQUIRE(t, begin(t, false) && mov_begin(t, mem));
+	EXPECT_EQ(t, mem_free_pages(mem, movable, MAX_ORDER), 0);
+	mov_fill_range(last, last + BLOCK(1));
+	while (unlent() > kept_free(mem))
+		pile_push(&pile, take_block(zone, 0, MT_MOVABLE));
+	EXPECT_EQ(t, offline_pages(mem, last, BLOCK(1), NULL, NULL), 0);
+	for (i = 0; i < mov.nr; i++)
+		lent += page_lent(zone, mov.pages[i]);
+	/* Smaller pageblocks have less pages than lie between two watermarks. */
+	EXPECT(t, lent > 0 || PAGEBLOCK_ORDER < 9);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	mov_end(t);
+	EXPECT_EQ(t, online_pages(mem, last, BLOCK(1), NULL), 0);
+	movable = take_block(zone_in(mem, ZONE_MOVABLE), MAX_ORDER, MT_MOVABLE);
 	end(t);
 }
 
