@@ -14,12 +14,9 @@ struct offline_opts {
 	enum iso_policy policy; /* NR_ISO_POLICIES: the memory's own */
 	u64 deadline_ns;        /* from now; 0: 30 s */
 	const u32 *cancel;      /* atomic: a word that becomes non-zero to cancel; or NULL */
-	/*
-	 * For observers and tests; called with no lock held.  on_isolated: after all bits are set;
-	 * on_commit: before the commit.
-	 */
-	void (*on_isolated)(void *arg);
-	void (*on_commit)(void *arg);
+	bool off_node;          /* pages move to other nodes first */
+	void (*on_isolated)(void *arg); /* for observers, with no lock held: all bits are set */
+	void (*on_commit)(void *arg);   /* likewise, before the commit */
 	void *arg;
 };
 struct offline_result {
@@ -150,7 +147,8 @@ struct node_result {
  * offline_node - offline every movable pageblock of @node: all of zone MOVABLE.  If another node
  * has memory for the kernel, also every pageblock of the other zones that has no unmovable page and
  * is not CMA.  Pageblocks with RESERVED pages stay and do not count.
- * @opts: as of offline_pages, for each of the ranges; may be NULL, as may @result.
+ * @opts: as of offline_pages, for each of the ranges, but with off_node; may be NULL, as may
+ * @result.
  * @whole: all or nothing: if a pageblock stays, bring the pageblocks that this call offlined back
  * online.
  * Returns 0: all offlined; -EBUSY: some stayed; -ENOMEM, with @whole only; -EINTR cancelled;

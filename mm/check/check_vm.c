@@ -243,10 +243,9 @@ void check_vm(struct memory *mem, struct mm_violation *v)
 	/* If a CPU was stopped while it changed the lists, they cannot be walked. */
 	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot))
 		return;
-	LIST_FOREACH(space, &mem->vm.spaces, link) {
+	LIST_FOREACH(space, &mem->vm.spaces, link)
 		if (!check_space(&c, space))
 			return;
-	}
 	if (check_objects(&c, check_counts))
 		migwait_check(mem, check_waiter, &c);
 }

@@ -369,10 +369,9 @@ static bool check_caches(struct zone_check *c) WHILE_STOPPED
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
 			bound += (unsigned long)READ_ONCE(zone->pcp_capacity[index][type])
 			    << index_order(index);
-			for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
+			for (cpu = 0; cpu < c->mem->nr_cpus; cpu++)
 				if (!check_cpu_stack(c, cpu, index, type))
 					return false;
-			}
 		}
 	}
 	for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
@@ -432,10 +431,9 @@ bool check_zone(
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		u32 have = 0;
 
-		for (order = 0; order < NR_ORDERS; order++) {
+		for (order = 0; order < NR_ORDERS; order++)
 			if (!check_list(c, type, order, &have))
 				return false;
-		}
 		CHECK_EQ(c, zone->have[type], have, "I-B7 orders that have a list", type);
 	}
 	CHECK_EQ(c, zone->nr_free, c->free, "I-N1 free pages of a zone", zone->id);
@@ -449,10 +447,9 @@ bool check_zone(
 	    zone->id, zone->nr_reporting, c->whole);
 	if (!check_caches(c))
 		return false;
-	for (which = 0; which < NR_LRU; which++) {
+	for (which = 0; which < NR_LRU; which++)
 		if (!check_lru_list(c, which))
 			return false;
-	}
 	CHECK_EQ(c, c->listed_lru, c->lru, "I-N5 pages in state LRU and on lists", zone->id);
 	CHECK(c, zone->nr_reclaiming <= c->taken, "I-N5 pages that reclaim has taken", zone->id,
 	    zone->nr_reclaiming, c->taken);

@@ -29,10 +29,9 @@ unsigned long memory_free_pages(struct memory *mem)
 		pages += READ_ONCE(zone->nr_free) + zone_pcp_pages(zone);
 		if (READ_ONCE(zone->nr_isolated) == 0)
 			continue;
-		for_each_zone_block(zone, pfn) {
+		for_each_zone_block(zone, pfn)
 			if (pageblock_isolated(pageblock_of(mem, pfn)))
 				pages += READ_ONCE(pageblock_of(mem, pfn)->nr_free);
-		}
 	}
 	return pages;
 }
@@ -75,10 +74,9 @@ unsigned zone_free_blocks(const struct zone *zone, unsigned order, unsigned type
 	unsigned nr = 0;
 	pfn_t pfn;
 
-	for_each_zone_block(zone, pfn) {
+	for_each_zone_block(zone, pfn)
 		if (is_listed(zone, pfn, type))
 			nr += free_map_count(&tree_of(zone->mem, pfn)->map, order);
-	}
 	return nr;
 }
 

@@ -166,10 +166,9 @@ int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, u
 		return -EDEADLK;
 	if (nr > kernel_free(mem) / 2)
 		return -ENOMEM;
-	while (i-- > 0 && err) {
+	while (i-- > 0 && err)
 		if (mem->zones[i].kind != ZONE_MOVABLE && zone_has_span(&mem->zones[i]))
 			err = create_in_zone(cma, name, &mem->zones[i], nr, err);
-	}
 	return err;
 }
 

@@ -83,19 +83,30 @@ struct target_until {
 	const struct evacuation *e;
 };
 
+/* Is it over?  If not, and pages shall leave their node, @to begins at the nearest other node. */
+static bool no_more(struct migrate_target *to, struct memory *mem)
+{
+	const struct evacuation *e = container_of(to, struct target_until, to)->e;
+	const struct zone *zone;
+	unsigned at;
+
+	for_each_zone_of(to->node, GFP_MOVABLE, zone, at)
+		if (e->off_node && zone->node != e->zone->node) {
+			to->node = &mem->nodes[zone->node];
+			break;
+		}
+	return over(e);
+}
+
 static struct page *get_until(struct migrate_target *to, struct memory *mem, unsigned order)
 {
-	return over(container_of(to, struct target_until, to)->e)
-	    ? NULL
-	    : migrate_anywhere.get(to, mem, order);
+	return no_more(to, mem) ? NULL : migrate_anywhere.get(to, mem, order);
 }
 
 static unsigned get_many_until(
     struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr)
 {
-	return over(container_of(to, struct target_until, to)->e)
-	    ? 0
-	    : migrate_anywhere.get_many(to, mem, pages, nr);
+	return no_more(to, mem) ? 0 : migrate_anywhere.get_many(to, mem, pages, nr);
 }
 
 /* Move every page that can be moved; a cancel or the deadline ends it at the next target. */

@@ -82,6 +82,7 @@ struct evacuation {
 	const struct iso_ops *policy; /* the policy that isolated it */
 	u64 deadline;                 /* from deadline_from_now */
 	const u32 *cancel;            /* atomic: a word, non-zero to cancel; or NULL */
+	bool off_node;                /* pages move to other nodes first */
 	struct mm_fail *fail;         /* the page and the reason, on failure */
 	struct drain_cost cost;       /* the cost of its rounds is added here */
 	struct migrate_stats stats;

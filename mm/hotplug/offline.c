@@ -167,6 +167,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 	op.evac = (struct evacuation){.range = claim.range,
 	    .policy = iso_ops(op.policy),
 	    .cancel = op.opts->cancel,
+	    .off_node = op.opts->off_node,
 	    .deadline =
 	        deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS),
 	    .fail = &op.res->fail};

@@ -97,7 +97,7 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
 {
 	unsigned long most = end - start; /* pages in a range */
-	const u32 *cancel = op->opts ? op->opts->cancel : NULL;
+	const u32 *cancel = op->opts->cancel;
 	struct offline_result r;
 	pfn_t to = end;
 	enum mm_why why;
@@ -171,10 +171,9 @@ static bool kernel_memory_elsewhere(const struct memory *mem, unsigned node)
 {
 	const struct zone *z;
 
-	for_each_zone(mem, z) {
+	for_each_zone(mem, z)
 		if (z->node != node && z->kind != ZONE_MOVABLE && READ_ONCE(z->managed) > 0)
 			return true;
-	}
 	return false;
 }
 
@@ -211,9 +210,10 @@ static void end_runs(struct node_op *op, bool back)
 int offline_node(struct memory *mem, unsigned node, const struct offline_opts *opts, bool whole,
     struct node_result *result)
 {
+	struct offline_opts away = opts ? *opts : (struct offline_opts){.policy = NR_ISO_POLICIES};
 	struct node_result local;
 	struct node_op op = {.mem = mem,
-	    .opts = opts,
+	    .opts = &away,
 	    .res = result ? result : &local,
 	    .whole = whole,
 	    .taken = SLIST_HEAD_INITIALIZER(op.taken)};
@@ -224,11 +224,11 @@ int offline_node(struct memory *mem, unsigned node, const struct offline_opts *o
 		return -EINVAL;
 	if (!may_sleep())
 		return -EDEADLK;
-	/* From the highest kind down, so that no page moves to this node's MOVABLE and on again. */
-	for (kind = ZONE_MOVABLE; kind >= 0 && !err; kind--) {
+	/* If only this node has free memory, from the highest kind down: few pages move twice. */
+	away.off_node = true;
+	for (kind = ZONE_MOVABLE; kind >= 0 && !err; kind--)
 		if (kind == ZONE_MOVABLE || kernel_memory_elsewhere(mem, node))
 			err = take_zone(&op, &mem->zones[node * NR_ZONE_KINDS + (unsigned)kind]);
-	}
 	if (!err && op.res->stayed > 0)
 		err = -EBUSY;
 	if (err && whole)

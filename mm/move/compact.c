@@ -420,9 +420,8 @@ int compact_memory(struct memory *mem, struct compact_stats *stats)
 	if (!may_sleep())
 		return -EDEADLK;
 	drain_all_pages(mem, NULL);
-	for_each_zone(mem, zone) {
+	for_each_zone(mem, zone)
 		if (zone_has_span(zone))
 			compact_run(zone, GFP_MOVABLE, MAX_ORDER, true, stats);
-	}
 	return 0;
 }

@@ -83,10 +83,9 @@ static unsigned migrate_list(struct migrate_list *l)
 			unsigned nr = MIN(l->left - from, (unsigned)MIGRATE_BATCH);
 
 			l->kind->move(l->mem, l->pages + from, nr, l->to, err);
-			for (i = from; i < from + nr; i++) {
+			for (i = from; i < from + nr; i++)
 				if (settle(l, l->pages[i], pass, err[i - from]))
 					l->pages[again++] = l->pages[i];
-			}
 			put_done(l);
 		}
 		l->left = again;

@@ -343,10 +343,9 @@ static void migrate_lru_batch(
 	sched_point("mig.entry_set");
 	/* A page that a dead CPU may still write to is not frozen: its pin has a reference. */
 	all = tlb_flush(&g);
-	for (i = 0; i < nr && unlikely(!all); i++) {
+	for (i = 0; i < nr && unlikely(!all); i++)
 		if (!err[i])
 			tlb_keep(mem, pages[i]);
-	}
 	sched_point("mig.unmapped");
 	for (i = 0; i < nr; i += n)
 		n = mig_finish_run(mem, pages + i, nr - i, to, err + i);

@@ -95,10 +95,9 @@ static bool left_out(const struct tlb_gather *g)
 {
 	unsigned i;
 
-	for (i = 0; i < ARRAY_SIZE(g->cpus) && i < CPUMASK_WORDS(nr_cpus); i++) {
+	for (i = 0; i < ARRAY_SIZE(g->cpus) && i < CPUMASK_WORDS(nr_cpus); i++)
 		if (g->cpus[i] & ~READ_ONCE(cpu_online_mask[i]))
 			return true;
-	}
 	return g->everybody;
 }
 
@@ -139,10 +138,9 @@ static noinline void keep_gathered(struct tlb_gather *g)
 	unsigned i, left = 0;
 
 	mutex_lock(&mem->vm.keeping);
-	for (i = 0; i < g->nr_pages; i++) {
+	for (i = 0; i < g->nr_pages; i++)
 		if (!keep_page(mem, pfn_to_page_in(mem, g->page[i])))
 			g->page[left++] = g->page[i];
-	}
 	mutex_unlock(&mem->vm.keeping);
 	g->nr_pages = left;
 }

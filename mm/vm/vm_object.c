@@ -195,10 +195,9 @@ static noinline void object_destroy(struct vm_object *object)
 	spin_lock(&mem->vm.lock);
 	LIST_REMOVE(object, link);
 	spin_unlock(&mem->vm.lock);
-	for (i = 0; i < object->nr_pages; i += SLOTS_PER_LEAF) {
+	for (i = 0; i < object->nr_pages; i += SLOTS_PER_LEAF)
 		if (*leaf_of(object, i))
 			free_leaf(object, *leaf_of(object, i));
-	}
 	mem_free_pages(mem, object->top, 0);
 	if (object->ops && object->ops->release)
 		object->ops->release(object->pager);

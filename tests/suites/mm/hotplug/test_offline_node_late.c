@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_offline_node_late.c: memory of a node that other threads bring back, or give to another
- * node, after it went offline and before it is noted as offlined with its node.
+ * node, after it went offline and before it is noted as offlined with its node; and where the pages
+ * of a node move to.
  */
 #include "mm/core/claim.h"
 #include "tests/lib/add_help.h"
@@ -232,4 +233,27 @@ KTEST(kernel_page_in_an_unmovable_pageblock)
 KTEST(kernel_page_in_a_movable_pageblock, KTEST_SLOW)
 {
 	kernel_page(t, MT_MOVABLE);
+}
+
+/* Else they would move again, from the part of the node behind the blocker. */
+KTEST(pages_of_a_node_move_once)
+{
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_MOVABLE, SIZE}, {1, ZONE_NORMAL, SIZE}, {0, ZONE_NORMAL, SIZE}};
+	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	struct node_result res;
+	struct page *page;
+
+	REQUIRE(t, mem && mov_begin(t, mem));
+	mov_fill_range(START, START + BLOCK(2));
+	page = hold_pfn(mem, START + BLOCK(3));
+	page_cas_state(page, PG_ALLOC, PG_SLAB);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
+	EXPECT_EQ(t, res.moved, BLOCK(2));
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE - 1));
+	mov_end(t);
+	drop_memory(t, mem);
 }
