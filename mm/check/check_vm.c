@@ -214,11 +214,10 @@ static bool check_space(struct vm_check *c, struct vm_space *space)
 
 	CHECK(c, space->mem == c->mem && space->pt.mem == c->mem, "I-S4 memory of a space",
 	    PFN_NONE, space->mem, c->mem);
-	for (va = VM_USER_START; (entry = pt_next(&space->pt, &va, VM_USER_END)); va += PAGE_SIZE) {
+	for (va = VM_USER_START; (entry = pt_next(&space->pt, &va, VM_USER_END)); va += PAGE_SIZE)
 		if (*entry &&
 		    !(check_entry(c, *entry) && (!at_rest || check_place(c, space, va, *entry))))
 			return false;
-	}
 	return true;
 }
 

@@ -51,11 +51,10 @@ unsigned long memory_spare_pages(const struct memory *mem, gfp_t gfp)
 	unsigned long pages = 0;
 	const struct zone *zone;
 
-	for_each_zone(mem, zone) {
+	for_each_zone(mem, zone)
 		if (zone->kind <= gfp_kind(gfp))
 			pages +=
 			    (unsigned long)MAX(0L, zone_spare(zone, gfp, zone_reserved(zone, gfp)));
-	}
 	return pages;
 }
 
@@ -195,10 +194,9 @@ void show_zones(struct memory *mem)
 {
 	struct zone *zone;
 
-	for_each_zone(mem, zone) {
+	for_each_zone(mem, zone)
 		if (zone_has_span(zone))
 			show_zone(zone);
-	}
 }
 
 /* Print the stacks of one CPU for a zone; those that do not fit into the row continue below. */
@@ -273,10 +271,9 @@ void show_block(struct memory *mem, pfn_t pfn)
 		pages[word_state(word)] += n;
 		head += n;
 	}
-	for (state = 0; state < NR_PAGE_STATES; state++) {
+	for (state = 0; state < NR_PAGE_STATES; state++)
 		if (pages[state])
 			printk(
 			    "  %-12s %lu\n", page_state_name((enum page_state)state), pages[state]);
-	}
 	dump_page(mem, pfn, "page");
 }

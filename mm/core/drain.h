@@ -65,10 +65,9 @@ static inline bool seems_to_cache_any(
 
 	if (zone)
 		return seems_to_cache(mem->pcp[cpu], zone->id);
-	for (id = 0; id < mem->nr_nodes * NR_ZONE_KINDS; id++) {
+	for (id = 0; id < mem->nr_nodes * NR_ZONE_KINDS; id++)
 		if (seems_to_cache(mem->pcp[cpu], id))
 			return true;
-	}
 	return false;
 }
 

@@ -39,10 +39,9 @@ int free_map_order_at(const struct free_map *map, unsigned page)
 {
 	int order;
 
-	for (order = 0; order <= MAX_ORDER; order++) {
+	for (order = 0; order <= MAX_ORDER; order++)
 		if (free_map_bit(map, free_node(page, (unsigned)order)))
 			return order;
-	}
 	return FREE_MAP_NONE;
 }
 
@@ -151,10 +150,9 @@ bool free_map_ok(const struct free_map *map)
 			if (node == 0 || (node > 1 && free_map_bit(map, node ^ 1)))
 				return false;
 			counts += free_unit(MAX_ORDER - highest_bit(node));
-			for (above = node / 2; above; above /= 2) {
+			for (above = node / 2; above; above /= 2)
 				if (free_map_bit(map, above))
 					return false;
-			}
 		}
 	}
 	return counts == map->counts;

@@ -132,11 +132,10 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 
 	if (node >= mem->nr_nodes || kind >= NR_ZONE_KINDS || !range_ok(mem, range))
 		return -EINVAL;
-	for (i = 0; i < MAX_ZONES; i++) {
+	for (i = 0; i < MAX_ZONES; i++)
 		if (ranges_meet(
 		        range, (struct pfn_range){mem->zones[i].start_pfn, mem->zones[i].end_pfn}))
 			return -EINVAL;
-	}
 	zone = &mem->zones[node * NR_ZONE_KINDS + kind];
 	if (zone->end_pfn > zone->start_pfn)
 		return -EINVAL;
@@ -256,11 +255,10 @@ void memory_stop(struct memory *mem)
 
 	if (mem->reclaim)
 		mem->reclaim->stop(mem);
-	for_each_zone(mem, zone) {
+	for_each_zone(mem, zone)
 		if (zone_has_span(zone) && zone_pcp_disable(zone))
 			printk(
 			    "%s: zone %u: caches could not be switched off\n", mem->name, zone->id);
-	}
 	flags = spin_lock_irqsave(&memories_lock);
 	if (mem->link.le_prev) /* NULL: the memory was never started */
 		LIST_REMOVE(mem, link);

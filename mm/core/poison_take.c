@@ -26,10 +26,9 @@ pfn_t poison_first(const struct memory *mem, pfn_t start, pfn_t end)
 	pfn_t pfn;
 
 	KASSERT(start <= end && end <= ALIGN_DOWN(start, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
-	for (pfn = start; pfn < end; pfn++) {
+	for (pfn = start; pfn < end; pfn++)
 		if (page_word(pfn_to_page_in(mem, pfn)) & PAGE_F_HWPOISON)
 			return pfn;
-	}
 	return PFN_NONE;
 }
 

@@ -107,10 +107,9 @@ void trace_bulk(
 	unsigned long i;
 	size_t at;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr; i++)
 		if (page_number(mem, pages[i], &at))
 			trace_page(mem, kind, mem->start_pfn + at, 0);
-	}
 }
 
 void trace_pages(struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr)

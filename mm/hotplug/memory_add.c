@@ -123,9 +123,7 @@ static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(me
 	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
 	/* A hole in standby memory is refused: the step around it may come online any moment. */
-	if (any_is_standby(mem, range))
-		return -EBUSY;
-	return 0;
+	return any_is_standby(mem, range) ? -EBUSY : 0;
 }
 
 static int add_claimed(struct memory *mem, struct pfn_range range, struct zone *zone)

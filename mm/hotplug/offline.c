@@ -216,9 +216,7 @@ static int online_check(struct memory *mem, struct pfn_range range, struct mm_fa
 	online = range_count(mem, range, PB_ONLINE) << PAGEBLOCK_ORDER;
 	if (online == range_pages(range))
 		return mm_fail(fail, range.start, WHY_ALREADY, -EALREADY);
-	if (online)
-		return mm_fail(fail, range.start, WHY_MIXED, -EINVAL);
-	return 0;
+	return online ? mm_fail(fail, range.start, WHY_MIXED, -EINVAL) : 0;
 }
 
 void block_go_online(struct zone *zone, pfn_t pfn)

@@ -128,7 +128,7 @@ static unsigned long make_room(struct zone *zone, unsigned long want, u64 waitin
 	return moved;
 }
 
-/* Bring standby memory of @movable online, else drop pages there.  False: it had neither. */
+/* Bring a step of @movable online, or drop pages, or once in a run drain caches.  False: none. */
 static bool fill_movable(struct node *node, struct lru_scan *scan, struct zone *movable)
 {
 	const u64 batch = request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER);
@@ -136,7 +136,11 @@ static bool fill_movable(struct node *node, struct lru_scan *scan, struct zone *
 	if (bring_step(movable, batch))
 		return true;
 	reclaim_zone(node, scan, movable, batch);
-	return scan->freed > 0;
+	if (scan->freed || scan->drained || !zone_pcp_pages(movable))
+		return scan->freed;
+	drain_all_pages(movable->mem, movable);
+	scan->drained = true;
+	return true;
 }
 
 /*

@@ -68,12 +68,13 @@ static inline u64 requests_large(u64 requests)
 
 /* ---- reclaimable pages ---- */
 
-/* Has the MOVABLE zone, with memory, pages for moves: free above its high watermark, or soon? */
+/* Has the MOVABLE zone pages for moves: free above its high watermark or, if @soon, by a run? */
 static inline bool movable_has_room(const struct zone *movable, bool soon)
 {
 	return READ_ONCE(movable->managed) > 0 &&
 	    (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) > 0 ||
-	        (soon && zone_evictable(movable) + zone_standby(movable) > 0));
+	        (soon &&
+	            zone_evictable(movable) + zone_standby(movable) + zone_pcp_pages(movable) > 0));
 }
 
 /* The MOVABLE zone for pages of @zone: the nearest with room now, else soon; or its node's. */
@@ -89,7 +90,7 @@ static inline struct zone *zone_movable_for(const struct zone *zone)
 	return &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
 }
 
-/* Can pages of @zone move to MOVABLE: is there room, droppable pages, standby memory?  A hint. */
+/* Can pages of @zone move to MOVABLE, now or soon?  A hint. */
 static inline bool zone_can_move_up(const struct zone *zone)
 {
 	return zone->kind != ZONE_MOVABLE &&
@@ -174,6 +175,7 @@ struct lru_scan {
 	unsigned batch;      /* pages to take at a time, up to RECLAIM_BATCH */
 	bool direct;         /* called by an allocation: drop only pages that need no shootdown */
 	bool desperate;      /* drop also pages that were touched */
+	bool drained;        /* it has drained the caches of a MOVABLE zone */
 	bool spare_cma;      /* keep pages of CMA pageblocks: they would help no waiting request */
 	unsigned long freed; /* pages, so far */
 	unsigned long freed_cma; /* the part of freed in CMA pageblocks */

@@ -80,22 +80,32 @@ static u64 freed_for(const struct request *q)
 	const struct zone *zone;
 	u64 sum = 0;
 
-	for_each_request_zone(q, zone) {
-		sum += READ_ONCE(zone->freed);
-		if (q->gfp & GFP_MOVABLE)
-			sum += READ_ONCE(zone->freed_cma);
-	}
+	for_each_request_zone(q, zone)
+		sum += READ_ONCE(zone->freed) +
+		    (q->gfp & GFP_MOVABLE ? READ_ONCE(zone->freed_cma) : 0);
 	return sum;
 }
 
-/* The standby pages of the request's zones.  Their number only falls. */
-static unsigned long standby_for(const struct request *q)
+/* Can pages move from the request's zones to MOVABLE, which it cannot use? */
+static bool can_move(const struct request *q)
+{
+	const struct zone *zone;
+
+	for_each_request_zone(q, zone)
+		if (gfp_kind(q->gfp) < ZONE_MOVABLE && zone_can_move_up(zone))
+			return true;
+	return false;
+}
+
+/* The standby pages of the request's zones; @up: and of MOVABLE.  Their number only falls. */
+static unsigned long standby_for(const struct request *q, bool up)
 {
 	const struct zone *zone;
 	unsigned long nr = 0;
 
-	for_each_request_zone(q, zone)
-		nr += zone_standby(zone);
+	for_each_zone(q->mem, zone)
+		if (q->zones >> zone->id & 1 || (up && zone->kind == ZONE_MOVABLE))
+			nr += zone_standby(zone);
 	return nr;
 }
 
@@ -433,18 +443,20 @@ enum outcome reclaim_standby(struct request *q)
 {
 	struct standby_thread *s = &q->mem->standby;
 	struct ticket t = {.queue = &s->tickets, .stop = &s->stop};
-	unsigned long before = q->gfp & GFP_NORETRY ? 0 : standby_for(q);
+	bool up = can_move(q);
+	unsigned long before = q->gfp & GFP_NORETRY ? 0 : standby_for(q, up);
+	u64 moves = up ? request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER) : 0;
 	enum outcome then;
 
 	if (before)
-		t.number = standby_ask(q->mem, request_bit(q->gfp, q->order));
+		t.number = standby_ask(q->mem, request_bit(q->gfp, q->order) | moves);
 	if (!t.number)
 		return TRY_NEXT;
 	MM_EVENT(q->mem, STANDBY_WAIT);
 	sched_point("reclaim.standby_wait");
 	then = request_wait(q, &s->served, served, &t, READ_ONCE(standby_wait_ns));
 	/* Freed pages renew no tries of a larger block: each would free the next one's pages. */
-	if (standby_for(q) == before && !request_over(q))
+	if (standby_for(q, up) == before && !request_over(q))
 		return then;
 	request_renew(q);
 	return TRY_ANEW;

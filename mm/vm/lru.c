@@ -177,11 +177,10 @@ static unsigned run_on_list(const struct memory *mem, struct page **pages, unsig
 {
 	unsigned i;
 
-	for (i = 1; i < nr; i++) {
+	for (i = 1; i < nr; i++)
 		if (word_state(page_word(pages[i])) != PG_LRU ||
 		    pages[i]->next != page_to_pfn_in(mem, pages[i - 1]))
 			break;
-	}
 	return i;
 }
 

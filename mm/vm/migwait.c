@@ -121,9 +121,8 @@ void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), v
 		/* Skip a bucket that a stopped CPU was changing. */
 		if (READ_ONCE(buckets[i].lock.locked))
 			continue;
-		for (w = buckets[i].first; w; w = w->next) {
+		for (w = buckets[i].first; w; w = w->next)
 			if (w->mem == mem && !fn(arg, w->pfn))
 				return;
-		}
 	}
 }

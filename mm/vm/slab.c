@@ -99,10 +99,9 @@ static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class
 	void **object;
 
 	CHECKED_ASSERT(spin_is_held(&size->lock));
-	LIST_FOREACH(slab, &size->partial, link) {
+	LIST_FOREACH(slab, &size->partial, link)
 		if (likely(!page_poisoned(virt_to_page(slab))))
 			break;
-	}
 	if (!slab)
 		return NULL;
 	CHECKED_ASSERT(slab->used > 0 || size->nr_empty > 0);

@@ -6,6 +6,7 @@
 #include "tests/lib/mm_test.h"
 #include "tests/lib/pager_help.h"
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 #include "mm/vm/lru.h"
 #include "mm/vm/vm.h"
 #include "mm/reclaim/reclaim.h"
@@ -254,16 +255,29 @@ static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *
 	return false;
 }
 
-static void ask_while_movable_has(struct ktest *t, unsigned long above_high)
+struct asker {
+	struct memory *mem;
+	struct pile pile;
+};
+
+static void ask_for_eight(void *arg)
+{
+	struct asker *a = arg;
+
+	pile_alloc(a->mem, &a->pile, GFP_KERNEL, 0, 8);
+}
+
+/* @held: at first, another thread holds the lock that standby memory needs. */
+static void ask_while_movable_has(struct ktest *t, unsigned long above_high, bool held)
 {
 	struct pile there = {0}, low = {0};
+	struct asker asker = {0};
 	struct zone *movable;
 	struct vm_scene s;
 	unsigned asked = 0;
-	unsigned long got;
 	pfn_t block;
 
-	if (!scene_begin(t, &s, PAGES))
+	if ((held && !ktest_needs_cpus(t, 2)) || !scene_begin(t, &s, PAGES))
 		return;
 	all_caches_off(t, s.mem);
 	movable = movable_zone(s.mem);
@@ -280,10 +294,22 @@ static void ask_while_movable_has(struct ktest *t, unsigned long above_high)
 	movable->standby = block;
 	movable->standby_end = movable->end_pfn;
 	memory_set_oom(s.mem, nobody_dies, &asked);
-	got = pile_alloc(s.mem, &low, GFP_KERNEL, 0, 8);
-	EXPECT_EQ(t, got, 8);
+	asker.mem = s.mem;
+	EXPECT_EQ(t, standby_start(s.mem), 0);
+	if (held) {
+		hotplug_lock(s.mem);
+		ktest_start(1, ask_for_eight, &asker);
+		EXPECT(t, YIELD_UNTIL(mm_event_sum(s.mem, EV_STANDBY_WAIT)));
+		hotplug_unlock(s.mem);
+		ktest_join(1);
+	} else {
+		ask_for_eight(&asker);
+	}
+	EXPECT_EQ(t, asker.pile.nr, 8);
 	EXPECT_EQ(t, asked, 0);
 	memory_set_oom(s.mem, NULL, NULL);
+	standby_stop(s.mem);
+	EXPECT_EQ(t, pile_free(s.mem, &asker.pile), 0);
 	movable->standby = movable->standby_end = 0;
 	if (pageblock_state(pageblock_of(s.mem, block)) == PB_OFFLINE)
 		EXPECT_EQ(t, online_pages(s.mem, block, PAGEBLOCK_PAGES, NULL), 0);
@@ -295,12 +321,17 @@ static void ask_while_movable_has(struct ktest *t, unsigned long above_high)
 
 KTEST(kernel_gets_pages_by_moves_above_high)
 {
-	ask_while_movable_has(t, 16);
+	ask_while_movable_has(t, 16, false);
 }
 
 KTEST(kernel_gets_pages_by_moves_into_standby)
 {
-	ask_while_movable_has(t, 0);
+	ask_while_movable_has(t, 0, false);
+}
+
+KTEST(kernel_waits_for_standby_of_movable, KTEST_SLOW)
+{
+	ask_while_movable_has(t, 0, true);
 }
 
 #define BLOCKS 16u

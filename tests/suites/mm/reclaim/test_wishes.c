@@ -10,6 +10,7 @@
 #include "tests/lib/wait_help.h"
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/oom.h>
 
 #define PAGES    96u
 #define REQUESTS 400u /* 1 ms apart */
@@ -266,6 +267,71 @@ KTEST(a_request_whose_pages_are_cached_asks_for_a_drain, KTEST_SLOW)
 	mem->reclaim = &memory_reclaim;
 	EXPECT(t, served_some_day(mem, GFP_KERNEL | GFP_NOWAIT, 0, REQUESTS));
 	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
+}
+
+struct asker {
+	struct memory *mem;
+	struct pile pile;
+};
+
+static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *asked)
+{
+	atomic_add((u32 *)asked, 1u);
+	return false;
+}
+
+static void free_all(void *arg)
+{
+	struct asker *a = arg;
+
+	pile_free(a->mem, &a->pile);
+}
+
+/* All that MOVABLE could have above its high watermark is in another CPU's cache. */
+static void expect_drain_for_moves(struct ktest *t, gfp_t gfp)
+{
+	struct pile there = {0}, low = {0};
+	struct zone *normal, *movable;
+	struct asker other = {0};
+	unsigned asked = 0;
+	struct vm_scene s;
+	struct page *page;
+
+	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &s, PAGES))
+		return;
+	normal = &s.mem->zones[ZONE_NORMAL];
+	movable = movable_zone(s.mem);
+	EXPECT_EQ(t, zone_pcp_disable(normal), 0);
+	drain_all_pages(s.mem, NULL);
+	while ((page = take_block(movable, 0, MT_MOVABLE)))
+		pile_push(&there, page);
+	fault_pages(t, &s, 0, PAGES);
+	while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
+		;
+	while (movable->nr_free < movable->wmark[WMARK_HIGH])
+		give_block(movable, pile_pop(&there));
+	for (other.mem = s.mem; other.pile.nr < 16;)
+		pile_push(&other.pile, pile_pop(&there));
+	ktest_on_cpu(1, free_all, &other);
+	EXPECT_EQ(t, movable->nr_free + zone_pcp_pages(movable), movable->wmark[WMARK_HIGH] + 16);
+	memory_set_oom(s.mem, nobody_dies, &asked);
+	EXPECT(t, served_some_day(s.mem, gfp, 0, gfp & GFP_NOWAIT ? REQUESTS : 1));
+	EXPECT_EQ(t, asked, 0);
+	memory_set_oom(s.mem, NULL, NULL);
+	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
+	EXPECT_EQ(t, pile_free(s.mem, &low), 0);
+	EXPECT_EQ(t, zone_pcp_enable(normal), 0);
+	scene_end(t, &s);
+}
+
+KTEST(a_run_drains_caches_for_its_moves, KTEST_SLOW)
+{
+	expect_drain_for_moves(t, GFP_KERNEL);
+}
+
+KTEST(an_atomic_request_has_caches_drained_for_moves, KTEST_SLOW)
+{
+	expect_drain_for_moves(t, GFP_KERNEL | GFP_NOWAIT);
 }
 
 /* ---- offlines ---- */
