@@ -129,6 +129,28 @@ static void look_and_choose(void)
 	x.flag = task_end_victim(x.tasks[0], 5);
 }
 
+/* The task has no reference but its thread's. */
+static void exits_unheld(void)
+{
+	oom_init();
+	exits_with_pages();
+	task_put(x.tasks[0]);
+	x.tasks[0] = NULL;
+}
+
+static void choose_anybody(void)
+{
+	struct oom_state *oom = &kernel_memory.oom;
+
+	mutex_lock(&oom->lock);
+	oom->asked = READ_ONCE(oom->left);
+	WRITE_ONCE(oom->going, 5);
+	x.flag = oom->kill(&kernel_memory, GFP_MOVABLE, 0, oom->arg);
+	if (!x.flag)
+		WRITE_ONCE(oom->going, 0);
+	mutex_unlock(&oom->lock);
+}
+
 /* ---- a task starts another one ---- */
 
 #define TRIES 24 /* each has two more free pages than the one before */
@@ -227,6 +249,8 @@ static const char *judge_left(void)
 	return kernel_memory.oom.gone - was_gone == x.flag ? NULL : "its end was not told once";
 }
 
+JUDGE(judge_unheld, kernel_memory.oom.gone - was_gone == x.flag && !kernel_memory.oom.going,
+    "its end was not told once");
 JUDGE_BY(judge_exit, judge_had(STATUS));
 JUDGE_BY(judge_last, judge_had(0));
 
@@ -255,6 +279,8 @@ static const struct set sets[] = {
     X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, judge_last, .role = {ask},
         .rare = 6),
     X(a_task_is_chosen_when_it_has_left, exits_with_pages, judge_left, .role = {look_and_choose}),
+    X(a_task_is_chosen_that_nobody_else_holds, exits_unheld, judge_unheld,
+        .role = {choose_anybody}),
     X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, judge_asker),
     X(a_task_is_started_without_memory, starts_without_memory, judge_starter),
 };

@@ -266,10 +266,15 @@ static void touch_nothing(u64 arg)
 	user_store(DATA, 1);
 }
 
+static void make_thread(u64 nr)
+{
+	x.result[nr] = CALL(SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
+}
+
 static void make_threads(u64 arg)
 {
-	x.result[0] = CALL(SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
-	x.result[1] = CALL(SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
+	make_thread(0);
+	make_thread(1);
 }
 
 /* Task @nr waits for task 0 on CPU @cpu. */
@@ -328,6 +333,47 @@ static const char *judge_create(void)
 			return "a thread was refused for another reason";
 	return judge_end(TASK_EXITED);
 }
+
+/* ---- two threads each make another one, but their task may have only one more ---- */
+
+#define OTHERS (ABI_MAX_THREADS - 3)
+
+static void count_threads(struct task *task, int more)
+{
+	spin_lock(&task->lock);
+	task->nr_threads += (unsigned)more;
+	spin_unlock(&task->lock);
+}
+
+/* No thread ends before both have tried. */
+static void await_tries(void)
+{
+	while (load_acquire(&x.ended) < 2)
+		thread_yield();
+}
+
+static void make_last_thread(u64 nr)
+{
+	make_thread(nr);
+	if (atomic_add(&x.ended, 1u) == 1)
+		count_threads(x.tasks[0], -OTHERS);
+	await_tries();
+}
+
+/* The task counts threads that it does not have, since there is too little memory for them. */
+static void two_make_threads(void)
+{
+	struct task *task = new_task(0);
+
+	new_program(task, 1, make_last_thread, 0);
+	new_program(task, 2, make_last_thread, 1);
+	count_threads(task, OTHERS);
+	programs_started = await_tries;
+}
+
+JUDGE(judge_last_thread,
+    MIN(x.result[0], x.result[1]) == -EAGAIN && MAX(x.result[0], x.result[1]) > 0,
+    "not exactly one has made the last thread");
 
 /* ---- handles that two threads use at the same time, and handles of a killed task ---- */
 
@@ -445,6 +491,7 @@ static const struct set sets[] = {
     X(an_exit_meets_a_kill_and_those_who_wait, exit_and_kill, judge_kill),
     X(an_exit_meets_a_fault, exit_and_fault, judge_fault),
     X(an_exit_meets_new_threads, exit_and_create, judge_create),
+    X(two_make_the_last_thread, two_make_threads, judge_last_thread),
     X(a_handle_is_closed_under_a_call_and_a_receiver, call_receive_close, judge_closed),
     X(a_task_is_killed_while_it_changes_handles, dup_close_kill, judge_nothing),
     X(who_shares_memory_is_killed, sharers_and_killer, judge_shared),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_add.c: what other CPUs see while a zone gets its first memory, and loses it. Hosted
- * only.
+ * test_step_add.c: what other CPUs see while a zone gets its first memory, and loses it, and while
+ * a pageblock is reported. Hosted only.
  */
 #include "tests/host/moment.h"
 #include "tests/lib/add_help.h"
+#include "tests/lib/mm_help.h"
+#include <quarry/page_report.h>
 
 KTEST_SUITE(step_add, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
 
@@ -67,4 +69,31 @@ KTEST(first_memory_of_a_zone_comes_and_goes_in_order)
 	EXPECT_EQ(t, remove_memory(world, BORDER, BLOCK(2)), 0);
 	EXPECT_EQ(t, looks, 1);
 	drop_memory(t, world);
+}
+
+/* ---- reports ---- */
+
+static pfn_t reported;
+
+/* Each pageblock that is missing is counted; the one that has been reported has its bit. */
+static void look_at_zone(void)
+{
+	EXPECT_EQ(now, grown->nr_free + grown->nr_reporting * PAGEBLOCK_PAGES, grown->managed);
+	if (!grown->nr_reporting)
+		EXPECT(now, pageblock_of(world, reported)->bits & PB_REPORTED);
+}
+
+/* Or a request that finds no page would end a task, although the pages come back. */
+KTEST(pageblock_that_is_reported_is_never_missing_uncounted)
+{
+	struct report_walk walk = {0};
+
+	now = t;
+	world = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
+	grown = test_zone(world, ZONE_MOVABLE);
+	EXPECT_AT(t, take_unreported(world, &walk, &reported, 1), 1, .lock = &grown->lock,
+	    .step = LOCK_LEFT, .act = look_at_zone);
+	EXPECT_EQ(t, grown->nr_reporting, 1);
+	EXPECT_AT(t, (give_reported(world, &reported, 1, true), 0), 0, .lock = &grown->lock,
+	    .step = LOCK_LEFT, .act = look_at_zone);
 }
