@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_device_pages.c: the drivers of virtio-mem and the balloon give back each of the kernel's own
- * pages, at whatever step they fail. Hosted only: in the kernel other code allocates meanwhile.
+ * pages, at whatever step they fail; and a lent page leaves the balloon's list before it is free.
+ * Hosted only: in the kernel other code allocates meanwhile.
  */
-#include "drivers/virtio_balloon.h"
+#include "tests/host/moment.h"
+#include "tests/lib/balloon_help.h"
 #include "tests/lib/vmem_help.h"
-
-static struct virtio_balloon balloon;
 
 static unsigned long kernel_pages(void)
 {
@@ -95,4 +95,30 @@ KTEST(virtio_mem_driver_gives_every_page_back,
 	EXPECT_EQ(t, before - kernel_pages(), 1);
 	virtio_mem_close(&vmem_dev);
 	EXPECT_EQ(t, kernel_pages(), before);
+}
+
+static struct ktest *now;
+
+/* A page is about to be free: whoever gets it uses its links. */
+static void look_at_list(void)
+{
+	pfn_t pfn;
+
+	for (pfn = balloon.first; pfn != PFN_NONE; pfn = pfn_to_page_in(balloon.mem, pfn)->next)
+		EXPECT(now, pfn_to_page_in(balloon.mem, pfn)->owner);
+}
+
+KTEST(lent_page_leaves_its_list_before_it_is_free)
+{
+	struct page *page;
+
+	now = t;
+	REQUIRE(t, balloon_begin(t));
+	LEND(t, 3, 0, 3);
+	page = pfn_to_page_in(balloon.mem, balloon.first);
+	EXPECT_EQ(t, isolate_movable_page(balloon.mem, balloon.first), 0);
+	EXPECT_AT(t, migrate_pages(balloon.mem, &page, 1, NULL), 0, .point = "own.released",
+	    .act = look_at_list);
+	EXPECT_AT(t, balloon_resize(2), 0, .point = "own.released", .act = look_at_list);
+	balloon_end(t);
 }
