@@ -257,6 +257,96 @@ static const char *judge_dropped(void)
 	    : "another content than the pager's";
 }
 
+/* ---- a page is there, and the answer to its request comes later, or just then ---- */
+
+static void answer(const struct syscall_regs *call, u64 index)
+{
+	struct syscall_regs reply = {.nr = SYS_REPLY};
+
+	reply.arg[0] = call->arg[0];
+	reply.arg[ABI_WORD0] =
+	    index == call->arg[ABI_WORD0 + 1] ? ABI_PAGER_DONE : ABI_PAGER_FAILED;
+	user_call(&reply);
+}
+
+static void serve_slowly(u64 arg)
+{
+	struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {p.to_endpoint, PATIENT}};
+
+	if (user_call(&r))
+		return;
+	supply_one(0);
+	CALL(SYS_SLEEP, 3 * PATIENT / 4);
+	answer(&r, 0);
+}
+
+static void load_and_time(u64 nr)
+{
+	s64 began = CALL(SYS_CLOCK);
+
+	x.result[nr] = (s64)user_load(WINDOW);
+	x.result[2 + nr] = CALL(SYS_CLOCK) - began;
+}
+
+static void slow_pager(void)
+{
+	new_pager_for(serve_slowly, PATIENT);
+	new_user(1, 1, load_and_time, 0);
+	new_user(2, 3, load_and_time, 1);
+}
+
+static const char *judge_slow(void)
+{
+	const char *bad = judge(TASK_EXITED, TASK_EXITED);
+
+	return bad || MIN(x.result[2], x.result[3]) <= (s64)(PATIENT / 2)
+	    ? bad
+	    : "a page was supplied, and who waited for another's request was not told";
+}
+
+/* Page 1 is requested first, with the pager's own record, and is the last to be answered. */
+static void serve_both(u64 arg)
+{
+	struct syscall_regs first = {.nr = SYS_RECEIVE, .arg = {p.to_endpoint, PATIENT}};
+	struct syscall_regs r = first;
+
+	if (user_call(&first))
+		return;
+	p.gets++;
+	if (!user_call(&r)) {
+		p.gets++;
+		CALL(SYS_SLEEP, 3 * THREADS_TICK_NS);
+		supply_one(0);
+		answer(&r, 0);
+	}
+	supply_one(1);
+	answer(&first, 1);
+}
+
+/* User 0 requests page 0, and user 1 waits for that request. */
+static void load_in_turn(u64 nr)
+{
+	while (READ_ONCE(p.gets) <= nr)
+		CALL(SYS_SLEEP, THREADS_TICK_NS);
+	load_into(nr);
+}
+
+ROLE(get_other, x.done = !p.object->ops->get(p.object, 1); port_task()->access_ns = 0);
+
+static void two_requests(void)
+{
+	new_pager_for(serve_both, PATIENT);
+	new_user(1, 3, load_in_turn, 0);
+	new_user(2, 1, load_in_turn, 1);
+}
+
+static const char *judge_requests(void)
+{
+	const char *bad = judge(TASK_EXITED, TASK_EXITED);
+
+	return bad || x.done ? bad : "the other page was not there";
+}
+
 /* ---- a kernel thread hands a page over, as reclaim does ---- */
 
 static int hand_over_page(u32 index)
@@ -375,6 +465,8 @@ static const struct set sets[] = {
     X(a_page_is_dropped_under_a_fault, page_dropped, judge_dropped),
     X(a_page_is_dropped_under_two_faults, page_dropped_under_two, judge_dropped),
     X(a_pager_is_late, pager_late, judge_faults),
+    X(who_waits_for_the_request_of_another_is_told_of_the_page, slow_pager, judge_slow),
+    X(a_request_ends_that_another_waits_for, two_requests, judge_requests, .role = {get_other}),
     X(a_page_is_handed_over, cleaner, judge_taken_back, .role = {hand_over}),
     X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, judge_handed_over,
         .role = {hand_over}),
