@@ -244,17 +244,20 @@ static const char *judge_four_answers(void)
 }
 
 /* Answer one call, and receive again in the same step; no second call may come. */
-static void serve_in_one(void)
+static void answer_and_wait(u64 timeout_ns)
 {
 	struct ipc_call *from;
 	struct ipc_msg msg;
 
 	if (!receive(&msg, &from, 5 * THREADS_TICK_NS))
 		return;
-	x.result[0] = ipc_reply_receive(from, x.ep, &msg, &from, 2 * THREADS_TICK_NS);
+	x.result[0] = ipc_reply_receive(from, x.ep, &msg, &from, timeout_ns);
 	if (x.result[0] != -ETIMEDOUT || msg.give.kind != CAP_NONE)
 		explore_fail("WRONG", "a call that nobody made was received");
 }
+
+ROLE(serve_in_one, answer_and_wait(2 * THREADS_TICK_NS));
+ROLE(serve_at_once, answer_and_wait(0));
 
 static const char *judge_killed_or_answered(void)
 {
@@ -394,6 +397,8 @@ static const struct set sets[] = {
         .role = {call_with_timeout, kill_receiver, serve_until_killed}, .third_on = 1),
     X(a_call_is_dropped_with_its_endpoint, new_endpoint_of_two, judge_left,
         .role = {call_and_leave, drop_as_last}),
+    X(a_time_out_meets_an_answer_that_does_not_wait, new_endpoint, judge_killed_or_answered,
+        .role = {call_with_timeout, serve_at_once}),
     X(a_time_out_meets_an_answer_and_a_wait, new_endpoint, judge_killed_or_answered,
         .role = {call_with_timeout, serve_in_one}),
     X(a_call_after_an_answered_one_times_out, new_endpoint, judge_first_answered,
