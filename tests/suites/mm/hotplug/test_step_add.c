@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_add.c: what other CPUs see while a zone gets its first memory, and loses it, and while
- * a pageblock is reported. Hosted only.
+ * test_step_add.c: what other CPUs see while a zone gets its first memory, and loses it, while
+ * memory goes offline, and while a pageblock is reported. Hosted only.
  */
 #include "tests/host/moment.h"
 #include "tests/lib/add_help.h"
@@ -69,6 +69,35 @@ KTEST(first_memory_of_a_zone_comes_and_goes_in_order)
 	EXPECT_EQ(t, remove_memory(world, BORDER, BLOCK(2)), 0);
 	EXPECT_EQ(t, looks, 1);
 	drop_memory(t, world);
+}
+
+/* ---- claims ---- */
+
+static bool claimed; /* at the last unlock of the list */
+
+static void look_at_claims(void)
+{
+	claimed = !LIST_EMPTY(&world->claims);
+}
+
+/* @call ends a claim under the lock, or another thread that claims memory loses its own. */
+#define ENDS_CLAIM(t, call)                                                                        \
+	do {                                                                                       \
+		EXPECT_EQ(t,                                                                       \
+		    AT(call, .lock = &world->hotplug, .step = LOCK_LEAVING, .always = true,        \
+		        .act = look_at_claims),                                                    \
+		    0);                                                                            \
+		EXPECT(t, moment.acted > 1 && !claimed);                                           \
+	} while (0)
+
+KTEST(claims_end_under_their_lock)
+{
+	pfn_t block;
+
+	world = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
+	block = test_zone(world, ZONE_MOVABLE)->start_pfn;
+	ENDS_CLAIM(t, offline_pages(world, block, PAGEBLOCK_PAGES, NULL, NULL));
+	ENDS_CLAIM(t, online_pages(world, block, PAGEBLOCK_PAGES, NULL));
 }
 
 /* ---- reports ---- */
