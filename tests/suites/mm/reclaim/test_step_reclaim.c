@@ -6,6 +6,7 @@
 #include "mm/reclaim/reclaim.h"
 #include "tests/host/moment.h"
 #include "tests/lib/oom_help.h"
+#include "tests/lib/pager_help.h"
 #include "tests/lib/request_help.h"
 #include "tests/lib/standby_help.h"
 #include "tests/lib/wait_help.h"
@@ -124,12 +125,33 @@ KTEST(ticket_is_served_with_its_request)
 	drop_memory(t, world);
 }
 
+static struct ktest *test;
+
+static void look_at_cursor(void)
+{
+	if (zone_standby(zone))
+		EXPECT(test, pageblock_state(pageblock_of(world, zone->standby)) == PB_OFFLINE);
+}
+
+/* Or a page that breaks there would be flagged as standby memory. */
+KTEST(cursor_passes_what_comes_online)
+{
+	test = t;
+	world = NEED(t, standing_by(t, ZONE_NORMAL, 0));
+	zone = &world->zones[ZONE_NORMAL];
+	EXPECT_EQ(t,
+	    AT(standby_online(zone), .lock = &zone->lock, .step = LOCK_LEFT, .always = true,
+	        .act = look_at_cursor),
+	    BLOCK(STEP));
+	EXPECT(t, moment.acted >= STEP);
+	drop_memory(t, world);
+}
+
 /* ---- moves to MOVABLE ---- */
 
 #define PAGES 16u
 
 static struct vm_scene scene;
-static struct ktest *test;
 
 /* Before the pages count as moving, and before they no longer do. */
 static void look(void)
@@ -164,5 +186,27 @@ KTEST(others_see_sound_memory_and_hope_for_the_pages)
 	EXPECT_EQ(t, moment.acted, 2);
 	EXPECT_EQ(t, zone->nr_reclaiming, 0);
 	EXPECT_EQ(t, zone->nr_moving, 0);
+	scene_end(t, &scene);
+}
+
+/* The page is on a list again, and still counts as taken: else a request could find neither. */
+static void count_pages(void)
+{
+	EXPECT_EQ(test, zone->lru[LRU_INACTIVE].nr + zone->lru[LRU_ACTIVE].nr + zone->nr_reclaiming,
+	    PAGES + 1);
+}
+
+KTEST(page_that_is_put_back_is_counted_until_it_is_there)
+{
+	struct lru_scan scan = {.batch = 1};
+
+	if (!scene_begin_pager(t, &scene, PAGES, &scene_pager, NULL))
+		return;
+	test = t;
+	scan.zone = zone = movable_zone(scene.mem);
+	supply_all(t, &scene, NULL, PAGE_REFERENCED);
+	EXPECT_AT(t, (reclaim_batch(&scan), 0), 0, .store = &zone->nr_reclaiming, .nth = 2,
+	    .act = count_pages);
+	EXPECT_EQ(t, zone->nr_reclaiming, 0);
 	scene_end(t, &scene);
 }
