@@ -289,6 +289,13 @@ static const char *judge_receiver_killed(void)
 	return !x.called && x.received ? "the caller has an answer that nobody gave" : NULL;
 }
 
+/* ---- a fault handler is set while another thread takes it away ---- */
+
+ROLE(set_handler, task_set_handler(&x.task, x.ep));
+ROLE(take_handler_away, task_set_handler(&x.task, NULL));
+
+JUDGE_BY(judge_handler, (take_handler_away(), endpoint_put(x.ep, RIGHT_RECEIVE), NULL));
+
 /* ---- the last reference to an endpoint is that of a call whose caller has left ---- */
 
 ROLE(new_endpoint_of_two, new_endpoint(); endpoint_get(x.ep, 0));
@@ -397,6 +404,8 @@ static const struct set sets[] = {
         .role = {call_with_timeout, kill_receiver, serve_until_killed}, .third_on = 1),
     X(a_call_is_dropped_with_its_endpoint, new_endpoint_of_two, judge_left,
         .role = {call_and_leave, drop_as_last}),
+    X(a_handler_is_taken_away_as_it_is_set, new_endpoint, judge_handler,
+        .role = {set_handler, take_handler_away}),
     X(a_time_out_meets_an_answer_that_does_not_wait, new_endpoint, judge_killed_or_answered,
         .role = {call_with_timeout, serve_at_once}),
     X(a_time_out_meets_an_answer_and_a_wait, new_endpoint, judge_killed_or_answered,
