@@ -46,6 +46,12 @@ static void expect_zeros(struct memory *mem, pfn_t start, unsigned long nr)
 	test_unmap(mem, start, nr);
 }
 
+/* No thread that has looked up the zone of a broken page retires the page meanwhile. */
+static void look_at_poison(void)
+{
+	EXPECT(now, mutex_is_held(&world->poison));
+}
+
 KTEST(first_memory_of_a_zone_comes_and_goes_in_order)
 {
 	static const struct watch watch = {.store = look};
@@ -66,7 +72,11 @@ KTEST(first_memory_of_a_zone_comes_and_goes_in_order)
 	arrays_.unmap = expect_zeros;
 	world->arrays = &arrays_;
 	looks = 0;
-	EXPECT_EQ(t, remove_memory(world, BORDER, BLOCK(2)), 0);
+	EXPECT_EQ(t,
+	    AT(remove_memory(world, BORDER, BLOCK(2)), .point = "remove.block", .always = true,
+	        .act = look_at_poison),
+	    0);
+	EXPECT_EQ(t, moment.acted, 2);
 	EXPECT_EQ(t, looks, 1);
 	drop_memory(t, world);
 }
@@ -77,7 +87,12 @@ static bool claimed; /* at the last unlock of the list */
 
 static void look_at_claims(void)
 {
+	unsigned long high = grown->wmark[WMARK_HIGH];
+
 	claimed = !LIST_EMPTY(&world->claims);
+	/* Or two threads that change the zone could leave the watermarks of one of the sizes. */
+	zone_set_watermarks(grown);
+	EXPECT_EQ(now, grown->wmark[WMARK_HIGH], high);
 }
 
 /* @call ends a claim under the lock, or another thread that claims memory loses its own. */
@@ -90,12 +105,14 @@ static void look_at_claims(void)
 		EXPECT(t, moment.acted > 1 && !claimed);                                           \
 	} while (0)
 
-KTEST(claims_end_under_their_lock)
+KTEST(claims_end_and_watermarks_change_under_the_lock)
 {
 	pfn_t block;
 
+	now = t;
 	world = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
-	block = test_zone(world, ZONE_MOVABLE)->start_pfn;
+	grown = test_zone(world, ZONE_MOVABLE);
+	block = grown->start_pfn;
 	ENDS_CLAIM(t, offline_pages(world, block, PAGEBLOCK_PAGES, NULL, NULL));
 	ENDS_CLAIM(t, online_pages(world, block, PAGEBLOCK_PAGES, NULL));
 }

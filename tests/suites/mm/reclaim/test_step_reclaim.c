@@ -127,18 +127,22 @@ KTEST(ticket_is_served_with_its_request)
 
 static struct ktest *test;
 
+static unsigned long by_request;
+
 static void look_at_cursor(void)
 {
+	EXPECT_EQ(test, zone->managed - zone->from_standby, by_request);
 	if (zone_standby(zone))
 		EXPECT(test, pageblock_state(pageblock_of(world, zone->standby)) == PB_OFFLINE);
 }
 
-/* Or a page that breaks there would be flagged as standby memory. */
+/* Or a page that breaks there would be flagged as standby memory; and it counts as brought. */
 KTEST(cursor_passes_what_comes_online)
 {
 	test = t;
 	world = NEED(t, standing_by(t, ZONE_NORMAL, 0));
 	zone = &world->zones[ZONE_NORMAL];
+	by_request = zone->managed;
 	EXPECT_EQ(t,
 	    AT(standby_online(zone), .lock = &zone->lock, .step = LOCK_LEFT, .always = true,
 	        .act = look_at_cursor),
@@ -189,14 +193,29 @@ KTEST(others_see_sound_memory_and_hope_for_the_pages)
 	scene_end(t, &scene);
 }
 
-/* The page is on a list again, and still counts as taken: else a request could find neither. */
-static void count_pages(void)
+static unsigned long listed_or_taken(void)
 {
-	EXPECT_EQ(test, zone->lru[LRU_INACTIVE].nr + zone->lru[LRU_ACTIVE].nr + zone->nr_reclaiming,
-	    PAGES + 1);
+	return zone->lru[LRU_INACTIVE].nr + zone->lru[LRU_ACTIVE].nr + zone->nr_reclaiming;
 }
 
-KTEST(page_that_is_put_back_is_counted_until_it_is_there)
+static void count_taken(void)
+{
+	EXPECT_EQ(test, listed_or_taken(), PAGES);
+}
+
+/* The page is on a list again, and still counts as taken. */
+static void count_twice(void)
+{
+	EXPECT_EQ(test, listed_or_taken(), PAGES + 1);
+}
+
+static void look_at_caches(void)
+{
+	EXPECT_EQ(test, zone_pcp_pages(zone), 0);
+}
+
+/* A request that finds the page nowhere gives up; one that is told of it cannot use this cache. */
+KTEST(others_see_a_page_that_is_taken_and_get_one_that_is_dropped)
 {
 	struct lru_scan scan = {.batch = 1};
 
@@ -205,8 +224,13 @@ KTEST(page_that_is_put_back_is_counted_until_it_is_there)
 	test = t;
 	scan.zone = zone = movable_zone(scene.mem);
 	supply_all(t, &scene, NULL, PAGE_REFERENCED);
+	drain_all_pages(scene.mem, NULL);
 	EXPECT_AT(t, (reclaim_batch(&scan), 0), 0, .store = &zone->nr_reclaiming, .nth = 2,
-	    .act = count_pages);
+	    .act = count_twice);
+	EXPECT_AT(t, (reclaim_batch(&scan), 0), 0, .lock = &zone->lru_lock, .step = LOCK_LEFT,
+	    .act = count_taken);
 	EXPECT_EQ(t, zone->nr_reclaiming, 0);
+	scan.desperate = true;
+	EXPECT_AT(t, (reclaim_batch(&scan), 0), 0, .store = &zone->freed, .act = look_at_caches);
 	scene_end(t, &scene);
 }
