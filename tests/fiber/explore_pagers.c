@@ -328,7 +328,7 @@ static void load_in_turn(u64 nr)
 {
 	while (READ_ONCE(p.gets) <= nr)
 		CALL(SYS_SLEEP, THREADS_TICK_NS);
-	load_into(nr);
+	x.result[nr] = (s64)user_load(WINDOW);
 }
 
 ROLE(get_other, x.done = !p.object->ops->get(p.object, 1); port_task()->access_ns = 0);
