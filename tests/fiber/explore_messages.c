@@ -5,6 +5,7 @@
  * receivers that answer and wait in one step; a call after an answered call.
  */
 #include "explore_threads.h"
+#include <quarry/user.h>
 
 /* ---- messages: a call and its answer, each with a capability ---- */
 
@@ -296,6 +297,14 @@ ROLE(take_handler_away, task_set_handler(&x.task, NULL));
 
 JUDGE_BY(judge_handler, (take_handler_away(), endpoint_put(x.ep, RIGHT_RECEIVE), NULL));
 
+/* The handler's reference is the last. */
+ROLE(new_handler, new_endpoint(); set_handler());
+ROLE(lose_a_page, thread_current()->task = &x.task; x.called = user_page_lost(0);
+     thread_current()->task = NULL);
+ROLE(close_handler, endpoint_put(x.ep, RIGHT_RECEIVE); take_handler_away());
+
+JUDGE(judge_lost, x.called == -EHWPOISON, "a handler that nobody has was told");
+
 /* ---- the last reference to an endpoint is that of a call whose caller has left ---- */
 
 ROLE(new_endpoint_of_two, new_endpoint(); endpoint_get(x.ep, 0));
@@ -404,6 +413,7 @@ static const struct set sets[] = {
         .role = {call_with_timeout, kill_receiver, serve_until_killed}, .third_on = 1),
     X(a_call_is_dropped_with_its_endpoint, new_endpoint_of_two, judge_left,
         .role = {call_and_leave, drop_as_last}),
+    X(a_handler_goes_as_it_is_told, new_handler, judge_lost, .role = {lose_a_page, close_handler}),
     X(a_handler_is_taken_away_as_it_is_set, new_endpoint, judge_handler,
         .role = {set_handler, take_handler_away}),
     X(a_time_out_meets_an_answer_that_does_not_wait, new_endpoint, judge_killed_or_answered,
