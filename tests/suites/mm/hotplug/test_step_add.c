@@ -6,6 +6,7 @@
 #include "tests/host/moment.h"
 #include "tests/lib/add_help.h"
 #include "tests/lib/mm_help.h"
+#include <quarry/contig.h>
 #include <quarry/page_report.h>
 
 KTEST_SUITE(step_add, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
@@ -118,6 +119,25 @@ KTEST(claims_end_and_watermarks_change_under_the_lock)
 }
 
 /* ---- reports ---- */
+
+static struct cma area;
+static bool area_is_there;
+
+static void look_at_area(void)
+{
+	area_is_there = area.used;
+}
+
+/* A thread that has waited for the lock finds no area, rather than bits that were freed. */
+KTEST(an_area_ends_under_its_lock)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 8, 0));
+
+	REQUIRE(t, !cma_create(&area, "test", mem, BLOCK(2), BLOCK(2)));
+	EXPECT_AT(t, cma_destroy(&area), 0, .lock = &area.lock, .step = LOCK_LEAVING,
+	    .act = look_at_area);
+	EXPECT(t, !area_is_there);
+}
 
 static pfn_t reported;
 
