@@ -73,7 +73,7 @@ KTEST_INSIDE(the_fullest_pageblock_that_suffices_is_used)
 }
 
 /* So that linking costs the same however long the list is. */
-KTEST(a_pageblock_is_linked_in_front_of_its_list)
+KTEST_COST(a_pageblock_is_linked_in_front_of_its_list)
 {
 	struct zone *zone = NEED(t, normal_zone(t, 4));
 	struct page *page[4];
