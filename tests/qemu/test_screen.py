@@ -201,7 +201,7 @@ def test_panic_longer_than_the_screen_can_be_paged(name):
         "^any key: the next page$",
         typed=[("^PANIC on .*double free\n.*halted.*\npanic: any key shows the report", "\n")],
         boot="grub",
-        cpus=5,
+        cpus=8,  # each adds a backtrace of some lines
     )
     assert status == "running", seen.text
     assert seen.rows[1].startswith("PANIC on CPU"), seen.text
