@@ -25,15 +25,17 @@ const volatile void *lab_passed;
 #define IN(at, variable) ((uintptr_t)(at) - (uintptr_t) & (variable) < sizeof(variable))
 
 /* The tops and limits of stacks: the owners of the caches store them with WRITE_ONCE. */
-static bool in_caches(const struct memory *mem, const volatile void *at)
+static const struct pcp_stack *stack_at(const struct memory *mem, const volatile void *at)
 {
-	size_t bytes = nr_stacks(mem) * sizeof(struct pcp_stack);
+	size_t bytes = nr_stacks(mem) * sizeof(struct pcp_stack), offset;
 	unsigned cpu;
 
-	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
-		if ((uintptr_t)at - (uintptr_t)mem->pcp[cpu]->stack < bytes)
-			return true;
-	return false;
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		offset = (uintptr_t)at - (uintptr_t)mem->pcp[cpu]->stack;
+		if (offset < bytes)
+			return &mem->pcp[cpu]->stack[offset / sizeof(struct pcp_stack)];
+	}
+	return NULL;
 }
 
 static bool is_depth(const struct memory *mem, const volatile void *at)
@@ -98,17 +100,6 @@ static void at_depth_store(const volatile void *at)
 static const struct pcp_stack *lowered; /* a store to its top is under way; or NULL */
 static struct page *const *top_was;
 
-static const struct pcp_stack *stack_with_top(const struct memory *mem, const volatile void *at)
-{
-	const struct pcp *pcp = mem->pcp[arch_cpu_id()];
-	unsigned i;
-
-	for (i = 0; i < nr_stacks(mem); i++)
-		if (at == &pcp->stack[i].top)
-			return &pcp->stack[i];
-	return NULL;
-}
-
 /* Is the block cached, and in no later slot below @end? */
 static bool cached_last(struct page *const *slot, struct page *const *end)
 {
@@ -139,19 +130,12 @@ void lab_count_stored(void)
 		panic("the count of a stack is lowered before its blocks are given back");
 }
 
-static void at_count_store(const struct memory *mem, const volatile void *at)
-{
-	lowered = stack_with_top(mem, at);
-	if (lowered)
-		top_was = lowered->top;
-}
-
 /* ---- before a store; @plain: it is neither atomic nor volatile ---- */
 
 static void at_store(const volatile void *at, bool plain)
 {
 	const struct memory *mem = ops.mem;
-	bool caches;
+	const struct pcp_stack *stack;
 
 	if (mem)
 		expect_locked(mem, at);
@@ -159,14 +143,16 @@ static void at_store(const volatile void *at, bool plain)
 	lab_count_stored();
 	if (!mem)
 		return;
-	caches = in_caches(mem, at);
-	if (caches && plain)
+	stack = stack_at(mem, at);
+	if (stack && plain)
 		panic("the top or limit of a stack is stored without WRITE_ONCE");
-	if (at != lab_passed && (caches || in_memory(mem, at)))
+	if (at != lab_passed && (stack || in_memory(mem, at)))
 		race_point("lab.store");
 	lab_passed = NULL;
-	if (caches && spin_depth())
-		at_count_store(mem, at);
+	if (stack && at == &stack->top && spin_depth()) {
+		lowered = stack;
+		top_was = stack->top;
+	}
 }
 
 /* ---- loads and stores ---- */

@@ -47,32 +47,40 @@ bool has_free(struct zone *zone, unsigned order, enum migratetype type)
 	return has;
 }
 
-void (*zone_lock_taken)(struct zone *zone);
-static struct zone *counted;
+static struct spinlock held;
+static irqflags_t told_flags;
+
+void locks_told_begin(enum lock_rank rank,
+    void (*hook)(const char *what, const struct spinlock *lock)) NO_LOCK_ANALYSIS
+{
+	told_flags = arch_irq_save();
+	held = SPINLOCK("held", rank);
+	spin_violation_hook = hook;
+	spin_lock(&held);
+}
+
+void locks_told_end(void) NO_LOCK_ANALYSIS
+{
+	spin_unlock(&held);
+	spin_violation_hook = NULL;
+	arch_irq_restore(told_flags);
+}
+
+static const struct zone *counted;
 static unsigned locks;
 
 static void count_lock(const char *what, const struct spinlock *lock)
 {
-	if (lock != &counted->lock)
-		return;
-	locks++;
-	if (zone_lock_taken)
-		zone_lock_taken(counted);
+	locks += lock == &counted->lock;
 }
 
-unsigned zone_locks_of(struct zone *zone, void (*fn)(void *), void *arg)
+unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
 {
-	struct spinlock held = SPINLOCK("held", RANK_ZONE);
-	irqflags_t flags = arch_irq_save();
-
 	counted = zone;
 	locks = 0;
-	spin_violation_hook = count_lock;
-	spin_lock(&held);
+	locks_told_begin(RANK_ZONE, count_lock);
 	fn(arg);
-	spin_unlock(&held);
-	spin_violation_hook = NULL;
-	arch_irq_restore(flags);
+	locks_told_end();
 	return locks;
 }
 

@@ -25,12 +25,14 @@ void set_limits(struct zone *zone, unsigned long leaving);
 /* buddy_has, under the zone lock. */
 bool has_free(struct zone *zone, unsigned order, enum migratetype type);
 /*
- * How often @fn takes the zone's lock.  A lock of the same rank is held meanwhile, so each time is
- * reported.  Interrupts are off.
+ * Until locks_told_end, @hook is called before this CPU takes a lock of @rank: a lock of that rank
+ * is held meanwhile, so the lock checker reports each.  Interrupts are off; one test at a time.
  */
-/* Meanwhile: called before the lock of the zone is taken, in place of another CPU; or NULL. */
-extern void (*zone_lock_taken)(struct zone *zone);
-unsigned zone_locks_of(struct zone *zone, void (*fn)(void *), void *arg);
+void locks_told_begin(
+    enum lock_rank rank, void (*hook)(const char *what, const struct spinlock *lock));
+void locks_told_end(void);
+/* How often @fn takes the zone's lock.  Interrupts are off. */
+unsigned zone_locks_of(const struct zone *zone, void (*fn)(void *), void *arg);
 /* ktest_start on each CPU from @first on; ktest_join on each; both. */
 void start_from(unsigned first, void (*fn)(void *), void *arg);
 void join_from(unsigned first);

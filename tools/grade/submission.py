@@ -60,7 +60,7 @@ def stem_of(path):
 @functools.lru_cache(maxsize=None)
 def parts_of(path, _):
     """{name: (the name of the file, the text)} of the submissions in the file at @path."""
-    text = re.sub(r"\A(/\*|#) SPDX[^\n]*\n", "", rooms.read(path))
+    text = re.sub(r"\A/\* SPDX[^\n]*\n", "", rooms.read(path))
     begins = [found.start() for found in NAMED.finditer(text)]
     stem = stem_of(path)
     if not begins:
@@ -84,11 +84,13 @@ def names(kind, lab):
 
 
 def read(kind, lab, name):
-    """({title, layer, file}, the text of the functions, or of the diff) of a submission."""
+    """({title, layer, file, diff}, the text of the functions or, if `diff', of the diff)."""
     stem, text = texts_of(kind, lab)[name]
-    head = DIFF.match(text) or HEADER.match(text)
+    diff = DIFF.match(text)
+    head = diff or HEADER.match(text)
     rows = ROWS.findall(head.group(1))
     found = {key: " ".join(value.replace("\n *", " ").split()) for key, value in rows}
+    found["diff"] = bool(diff)
     stem = re.sub(r"_\d$", "", stem)
     same = [path for path in labs.lab(lab).files if stem in (stem_of(path), os.path.basename(path))]
     if len(same) == 1:
@@ -135,7 +137,7 @@ def texts(lab, name):
             head, new = read(kind, lab, name)
             if head["file"].endswith(TEXT):
                 return {head["file"]: new}
-            if DIFF.match(texts_of(kind, lab)[name][1]):
+            if head["diff"]:
                 lines = [(f"{lab}.{name}", line) for line in new.splitlines()]
                 edits = variant.parse_edits(lines, head["file"])
                 return variant.edited(variant.Variant({"id": [f"{lab}.{name}"]}, edits))

@@ -467,29 +467,30 @@ KTEST(ranges_across_zones_are_recognised)
 	EXPECT_EQ(t, range_zone(mem, pfn_range(~0UL - p + 1, p), &zone, NULL), -EINVAL);
 }
 
-static void set_marks(void *zone)
-{
-	zone_set_watermarks(zone);
-}
+static struct zone *marked;
+static unsigned marked_locks;
 
-/* Another CPU, which had the lock before. */
-static void double_the_zone(struct zone *zone)
+/* In place of another CPU, which had the lock before. */
+static void double_the_zone(const char *what, const struct spinlock *lock)
 {
-	WRITE_ONCE(zone->managed, zone->managed * 16);
+	if (lock == &marked->lock && !marked_locks++)
+		WRITE_ONCE(marked->managed, marked->managed * 16);
 }
 
 static void set_marks_of_normal(void *arg)
 {
-	struct zone *zone = &((struct ktest *)arg)->mem->zones[ZONE_NORMAL];
+	struct ktest *t = arg;
 
-	EXPECT_EQ((struct ktest *)arg, zone_locks_of(zone, set_marks, zone), 1);
-	zone_lock_taken = double_the_zone;
-	zone_locks_of(zone, set_marks, zone);
-	zone_lock_taken = NULL;
-	EXPECT_EQ((struct ktest *)arg, zone->reserve, zone_marks(zone).reserve);
-	EXPECT_EQ((struct ktest *)arg, zone->wmark[WMARK_HIGH], zone_marks(zone).wmark[WMARK_HIGH]);
-	WRITE_ONCE(zone->managed, zone->managed / 16);
-	zone_set_watermarks(zone);
+	marked = &t->mem->zones[ZONE_NORMAL];
+	marked_locks = 0;
+	locks_told_begin(RANK_ZONE, double_the_zone);
+	zone_set_watermarks(marked);
+	locks_told_end();
+	EXPECT_EQ(t, marked_locks, 1);
+	EXPECT_EQ(t, marked->reserve, zone_marks(marked).reserve);
+	EXPECT_EQ(t, marked->wmark[WMARK_HIGH], zone_marks(marked).wmark[WMARK_HIGH]);
+	WRITE_ONCE(marked->managed, marked->managed / 16);
+	zone_set_watermarks(marked);
 }
 
 KTEST(watermarks_are_set_under_the_lock)

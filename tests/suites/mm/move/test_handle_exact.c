@@ -6,7 +6,6 @@
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/handle.h>
-#include <quarry/lock.h>
 
 #define HANDLES 4u
 
@@ -103,22 +102,13 @@ static void count_lock(const char *what, const struct spinlock *lock)
 	locks += lock == &handles[1].lock;
 }
 
-/*
- * The number of times that @op takes the handle's lock: a lock of the same rank is held meanwhile,
- * so the lock checker reports each time.
- */
+/* The number of times that @op takes the handle's lock. */
 static unsigned locks_of(enum op op, int *err)
 {
-	struct spinlock held = SPINLOCK("held", RANK_OBJECT);
-	irqflags_t flags = arch_irq_save();
-
 	locks = 0;
-	spin_violation_hook = count_lock;
-	spin_lock(&held);
+	locks_told_begin(RANK_OBJECT, count_lock);
 	*err = run_op(&table, 1, op);
-	spin_unlock(&held);
-	spin_violation_hook = NULL;
-	arch_irq_restore(flags);
+	locks_told_end();
 	return locks;
 }
 

@@ -5,7 +5,6 @@
  */
 #include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
-#include <quarry/lock.h>
 
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u)
 
@@ -421,31 +420,25 @@ static void count_bucket_lock(const char *what, const struct spinlock *lock)
 	strange_locks += !migwait_owns(lock);
 }
 
-/* The test holds a lock of the same rank, so each lock of a bucket is reported as it is taken. */
 KTEST_INSIDE(waiters_queue_and_leave_under_a_lock)
 {
-	struct spinlock held = SPINLOCK("held", RANK_MIGWAIT);
+	const struct spinlock other = SPINLOCK("other", RANK_MIGWAIT);
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
 	unsigned locks[2];
 	struct migwait w;
-	irqflags_t flags;
 
 	atomic_or(&pfn_to_page_in(mem, mem->start_pfn)->word, PAGE_LOCKED);
-	flags = arch_irq_save();
 	bucket_locks = strange_locks = 0;
-	spin_violation_hook = count_bucket_lock;
-	spin_lock(&held);
+	locks_told_begin(RANK_MIGWAIT, count_bucket_lock);
 	migwait_queue(&w, mem, mem->start_pfn);
 	locks[0] = bucket_locks;
 	migwait_wake(mem, mem->start_pfn);
 	locks[1] = bucket_locks;
-	spin_unlock(&held);
-	spin_violation_hook = NULL;
-	arch_irq_restore(flags);
+	locks_told_end();
 	atomic_and(&pfn_to_page_in(mem, mem->start_pfn)->word, ~PAGE_LOCKED);
 	EXPECT_EQ(t, w.woken, 1);
 	EXPECT_EQ(t, strange_locks, 0);
-	EXPECT(t, !migwait_owns(&held) && !migwait_owns(&mem->poison));
+	EXPECT(t, !migwait_owns(&other) && !migwait_owns(&mem->poison));
 	EXPECT_EQ(t, locks[0], 1);
 	EXPECT_EQ(t, locks[1], 2);
 }

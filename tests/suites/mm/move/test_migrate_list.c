@@ -7,7 +7,6 @@
 #include "tests/lib/mm_test.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/vm_help.h"
-#include <quarry/lock.h>
 #include <quarry/movable.h>
 #include <quarry/poison.h>
 
@@ -338,34 +337,6 @@ KTEST(each_end_of_a_page_is_counted)
 		expect_end(t, mem, nr / 2, nr % 2);
 }
 
-static int putback_first(struct memory *mem)
-{
-	putback_movable_page(mem, listed[0]);
-	return 0;
-}
-
-static int isolate_first(struct memory *mem)
-{
-	return isolate_movable_page(mem, page_to_pfn_in(mem, listed[0]));
-}
-
-/* The result of @fn; before it takes a lock of rank LRU, @hook is called. */
-static int at_lru_lock(void (*hook)(const char *what, const struct spinlock *lock),
-    struct memory *mem, int (*fn)(struct memory *mem))
-{
-	struct spinlock held = SPINLOCK("held", RANK_LRU);
-	irqflags_t flags = arch_irq_save();
-	int result;
-
-	spin_lock(&held);
-	spin_violation_hook = hook;
-	result = fn(mem);
-	spin_violation_hook = NULL;
-	spin_unlock(&held);
-	arch_irq_restore(flags);
-	return result;
-}
-
 /* In place of an operation that has had the lock of the page's zone. */
 static void page_loses_its_owner(const char *what, const struct spinlock *lock)
 {
@@ -379,7 +350,9 @@ KTEST(page_released_before_the_lock_is_not_put_back)
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 
 	lister.told = 0;
-	at_lru_lock(page_loses_its_owner, mem, putback_first);
+	locks_told_begin(RANK_LRU, page_loses_its_owner);
+	putback_movable_page(mem, listed[0]);
+	locks_told_end();
 	EXPECT_EQ(t, lister.told, 0);
 	EXPECT_EQ(t, page_word(listed[0]), PAGE_WORD(1, PG_ISO_MIG, 0));
 	mem_put_page(mem, listed[0]);
@@ -404,12 +377,16 @@ KTEST(page_that_has_changed_its_zone_is_not_isolated)
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 	pfn_t pfn = page_to_pfn_in(mem, listed[0]);
 	u32 word;
+	int err;
 
 	putback_movable_page(mem, listed[0]);
 	word = page_word(listed[0]);
 	first_zone = zone_of(mem, pfn);
 	lister.offered = 0;
-	EXPECT_EQ(t, at_lru_lock(page_changes_zone, mem, isolate_first), -EAGAIN);
+	locks_told_begin(RANK_LRU, page_changes_zone);
+	err = isolate_movable_page(mem, pfn);
+	locks_told_end();
+	EXPECT_EQ(t, err, -EAGAIN);
 	pageblock_of(mem, pfn)->zone = first_zone->id;
 	EXPECT_EQ(t, lister.offered, 0);
 	EXPECT_EQ(t, page_word(listed[0]), word);

@@ -6,7 +6,6 @@
 #include "tests/lib/mov_help.h"
 #include "tests/lib/pager_help.h"
 #include <quarry/contig.h>
-#include <quarry/lock.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/page_report.h>
 #include <quarry/poison.h>
@@ -291,28 +290,20 @@ static void count_zone_lock(const char *what, const struct spinlock *lock)
 	zone_locks += lock->rank == RANK_ZONE;
 }
 
-/*
- * A walk over all memory.  The test holds a lock of the same rank, so each lock of a zone is
- * reported as it is taken.  Returns how many pageblocks the host was told of.
- */
+/* A walk over all memory.  Returns how many pageblocks the host was told of. */
 static unsigned report(struct memory *mem, bool told)
 {
-	struct spinlock held = SPINLOCK("held", RANK_ZONE);
-	irqflags_t flags = arch_irq_save();
 	struct report_walk walk = {0};
 	unsigned nr, all = 0;
 	pfn_t blocks[4];
 
 	zone_locks = 0;
-	spin_violation_hook = count_zone_lock;
-	spin_lock(&held);
+	locks_told_begin(RANK_ZONE, count_zone_lock);
 	while ((nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks)))) {
 		give_reported(mem, blocks, nr, told);
 		all += nr;
 	}
-	spin_unlock(&held);
-	spin_violation_hook = NULL;
-	arch_irq_restore(flags);
+	locks_told_end();
 	return all;
 }
 
