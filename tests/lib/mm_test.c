@@ -359,6 +359,7 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 	    .start_pfn = start,
 	    .end_pfn = start + nr,
 	    .nr_cpus = ktest_cpus(),
+	    .thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0,
 	    .nr_nodes = 1,
 	    .reclaim = &memory_reclaim,
 	    .alloc = arena->alloc,

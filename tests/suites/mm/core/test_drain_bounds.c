@@ -49,7 +49,7 @@ KTEST_COST(cpus_without_a_cache_get_no_ipi)
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	REQUIRE(t, bare_config(t, &cfg, 0, 4));
-	cfg.nr_cpus = 1;
+	cfg.nr_cpus = cfg.thread_cpus = 1;
 	a.mem = cfg.alloc(cfg.arg, sizeof(*a.mem));
 	REQUIRE(t, a.mem && !memory_init(a.mem, &cfg));
 	REQUIRE(t, !memory_add_zone(a.mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));

@@ -273,7 +273,7 @@ KTEST(running_out_of_memory_is_reported_at_every_step)
 	 * With more than one CPU the arena would not suffice: a failed step does not free its
 	 * memory.
 	 */
-	cfg.nr_cpus = 1;
+	cfg.nr_cpus = cfg.thread_cpus = 1;
 	for (granted = 0; granted < 16 && err; granted++) {
 		miser.left = granted;
 		memset(cfg.pageblocks, 0, sizeof(struct pageblock));

@@ -51,6 +51,7 @@ static struct memory *build(struct layout *l)
 	struct memory_config cfg = {.name = "layout",
 	    .end_pfn = blocks * PAGEBLOCK_PAGES,
 	    .nr_cpus = ktest_cpus(),
+	    .thread_cpus = ktest_cpus(),
 	    .nr_nodes = 2,
 	    .reclaim = &memory_reclaim,
 	    .alloc = take_space};

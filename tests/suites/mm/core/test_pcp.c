@@ -464,6 +464,7 @@ KTEST_CONTRACT(pages_are_allocated_and_freed_before_memory_start)
 	    .trees = own_trees,
 	    .end_pfn = OWN_BLOCKS * PAGEBLOCK_PAGES,
 	    .nr_cpus = ktest_cpus(),
+	    .thread_cpus = ktest_cpus(),
 	    .nr_nodes = 1,
 	    .reclaim = &memory_reclaim,
 	    .alloc = own_alloc};

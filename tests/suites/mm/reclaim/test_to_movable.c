@@ -411,7 +411,6 @@ static void move_far(struct ktest *t, bool keep, bool full)
 	REQUIRE(t, bare_config(t, &cfg, start, BLOCKS));
 	cfg.nr_nodes = 2;
 	cfg.backed = true;
-	cfg.thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0;
 	mem = cfg.alloc(cfg.arg, sizeof(*mem));
 	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
 	err = err ? err : add_zones(mem, specs, ARRAY_SIZE(specs));
