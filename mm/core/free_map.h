@@ -145,7 +145,7 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 
 /*
  * Take a block of @order: the first pages of one of the smallest free blocks that suffice.  The
- * other pages of that block stay free; *@had, not NULL: its order.  The page; FREE_MAP_NONE.
+ * block's other pages stay free; its order goes into *@had (not NULL).  The page; FREE_MAP_NONE.
  */
 int free_map_take(struct free_map *map, unsigned order, unsigned *had);
 /*

@@ -107,7 +107,7 @@ static noinline bool mig_prepare(
 			err[i] = -EAGAIN;
 		if (!err[i]) {
 			pages[i]->next = (u32)page_to_pfn_in(mem, dst[used]);
-			dst[used++]->owner = object[i];
+			WRITE_ONCE(dst[used++]->owner, object[i]);
 		} else if (object[i]) {
 			vm_object_put(object[i]);
 		}
@@ -125,7 +125,7 @@ static void mig_give_back(struct memory *mem, const struct page *src, struct mig
 {
 	struct page *dst = mig_target(mem, src);
 
-	dst->owner = NULL;
+	WRITE_ONCE(dst->owner, NULL);
 	page_clear_flags(dst, FLAGS_MOVED);
 	to->give_back(to, mem, dst, 0);
 }

@@ -51,15 +51,13 @@ void page_release_movable(struct memory *mem, struct page *page)
 const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn)
 {
 	const struct page *page = pfn_to_page_in(mem, pfn);
-	const struct movable_owner *owner = NULL;
-	const struct movable_ops *ops;
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = lru_lock_irqsave(zone);
-
+	const struct movable_owner *owner = load_acquire(&page->owner);
+	bool owned = state_owned(word_state(page_word(page))) && zone_has_page(zone, page);
 	/* An owner that has a page is not freed, and keeps the page while this lock is held. */
-	if (state_owned(word_state(page_word(page))) && zone_has_page(zone, page))
-		owner = page->owner;
-	ops = owner ? owner->ops : NULL;
+	const struct movable_ops *ops = owner && owned ? owner->ops : NULL;
+
 	lru_unlock_irqrestore(zone, flags);
 	return ops;
 }
@@ -67,15 +65,16 @@ const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn)
 int isolate_movable_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
+	int err = -EAGAIN;
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = lru_lock_irqsave(zone);
-	enum page_state state = word_state(page_word(page));
-	struct movable_owner *owner;
-	int err = -EAGAIN;
+	struct movable_owner *owner = load_acquire(&page->owner);
+	enum page_state state;
 
 	sched_point("lru.isolate");
-	/* Such a page is a head; as long as it has an owner, its state changes under this lock. */
-	if (state_owned(state) && zone_has_page(zone, page) && (owner = page->owner)) {
+	/* Such a page is a head; it gets this state under the lock, so its owner was read later. */
+	state = word_state(page_word(page));
+	if (owner && state_owned(state) && zone_has_page(zone, page)) {
 		/* A pinned page must not move, and a broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {

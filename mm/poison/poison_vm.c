@@ -85,11 +85,11 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 static struct vm_object *poison_find_object(struct zone *zone, const struct page *page)
 {
 	irqflags_t flags = lru_lock_irqsave(zone);
+	struct vm_object *object = load_acquire(&page->owner); /* before the state: lru.c */
 	enum page_state state = word_state(page_word(page));
-	struct vm_object *object = state == PG_LRU || state == PG_OBJECT ? page->owner : NULL;
 
 	/* An object that a page names under this lock still exists (lru_get_objects). */
-	if (object && !object_tryget(object))
+	if (object && ((state != PG_LRU && state != PG_OBJECT) || !object_tryget(object)))
 		object = NULL;
 	lru_unlock_irqrestore(zone, flags);
 	return object;

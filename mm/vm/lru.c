@@ -217,15 +217,16 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 /* isolate_lru_page for a page that was found in @zone, whose lru lock is held. */
 static int isolate_locked(struct zone *zone, struct page *page)
 {
+	const void *owner = load_acquire(&page->owner);
 	int err;
 
 	sched_point("lru.isolate");
 	/*
-	 * A page without an owner has left its list, and its last reference may be dropped a moment
-	 * later.  Since @zone was looked up, the pageblock may have been removed and come back in
-	 * another zone; so its zone is read again, after the state.
+	 * A page gets this state under the lock, so a page that still has it had it when its owner
+	 * was read.  One without an owner has left its list, and may be freed and used otherwise.
+	 * The pageblock may have come back in another zone: its zone is read after the state.
 	 */
-	if (word_state(page_word(page)) != PG_LRU || !page->owner || !zone_has_page(zone, page))
+	if (!owner || word_state(page_word(page)) != PG_LRU || !zone_has_page(zone, page))
 		return -EAGAIN;
 	/* A pinned page must not move, and a broken page is not copied. */
 	err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
@@ -277,11 +278,11 @@ int isolate_broken_page(struct memory *mem, pfn_t pfn)
 	struct page *page = pfn_to_page_in(mem, pfn);
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = lru_lock_irqsave(zone);
+	const void *owner = load_acquire(&page->owner); /* before the state: isolate_locked */
 	enum page_state state = word_state(page_word(page));
-	int err = -EAGAIN;
+	bool there = owner && (state == PG_LRU || state == PG_OBJECT);
+	int err = !there ? -EAGAIN : get_page(page) ? -EOVERFLOW : 0;
 
-	if ((state == PG_LRU || state == PG_OBJECT) && page->owner)
-		err = get_page(page) ? -EOVERFLOW : 0;
 	if (!err && state == PG_LRU) {
 		list_remove(zone, page);
 		page_cas_state(page, PG_LRU, PG_ISO_MIG);

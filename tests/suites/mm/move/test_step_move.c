@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_move.c: a page's pageblock has come back in another zone when a scanner takes the page;
- * and the block that a compaction has made is taken at once. Hosted only.
+ * test_step_move.c: as a scanner takes a page, its pageblock has come back in another zone, or the
+ * page is used otherwise; and the block that a compaction has made is taken at once.  Hosted only.
  */
 #include "mm/core/buddy.h"
 #include "tests/host/moment.h"
@@ -60,6 +60,33 @@ KTEST(page_of_an_owner_is_left_in_its_new_zone)
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
 	EXPECT_EQ(t, isolate_movable_page(mem, pfn), 0);
 	putback_movable_page(mem, page);
+	mov_end(t);
+}
+
+/* ---- a page whose owner has released it is freed, and becomes a migration's target ---- */
+
+static struct page *released;
+
+static void becomes_a_target(void)
+{
+	mem_put_page(mov.mem, released);
+	if (mem_alloc_pages(mov.mem, GFP_MOVABLE | GFP_NOWAIT, 0) == released)
+		WRITE_ONCE(released->owner, &mov.owner);
+}
+
+KTEST(page_that_was_released_is_left_to_its_next_user)
+{
+	struct memory *mem = ktest_memory(t, 0, 8, 8);
+
+	released = NEED(t, mov_begin_one(t, mem));
+	REQUIRE(t, !get_page(released));
+	mov_free(0);
+	EXPECT_AT(t, isolate_movable_page(mem, page_to_pfn_in(mem, released)), -EAGAIN,
+	    .point = "lru.isolate", .act = becomes_a_target);
+	EXPECT(t, released->owner == &mov.owner);
+	EXPECT_EQ(t, page_word(released), PAGE_WORD(1, PG_ALLOC, 0));
+	released->owner = NULL;
+	EXPECT_EQ(t, mem_free_pages(mem, released, 0), 0);
 	mov_end(t);
 }
 
