@@ -229,8 +229,12 @@ static struct runq *lock_runq_of(const struct thread *t) NO_LOCK_ANALYSIS
 		unsigned cpu = READ_ONCE(t->cpu);
 
 		spin_lock(&runqs[cpu].lock);
-		if (READ_ONCE(t->cpu) == cpu)
+		if (READ_ONCE(t->cpu) == cpu) {
+			/* Who runs on another's stack has said whose it is (sched_watch). */
+			CHECKED_ASSERT(load_acquire(&runqs[cpu].was) ||
+			    READ_ONCE(cpus[cpu]->current) == runqs[cpu].running);
 			return &runqs[cpu];
+		}
 		spin_unlock(&runqs[cpu].lock);
 	}
 }
