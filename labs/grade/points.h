@@ -108,16 +108,22 @@ static inline void lab_irqs_off(void)
  * The lock of the set of CPUs comes before the mutex of the caches: a CPU that goes offline waits
  * for those who have the one, and keeps out those who ask for it.
  */
-static const struct mutex *lab_mutex[16];
+static bool lab_has_caches[16];
+
+static inline void lab_note(const struct mutex *m, bool held)
+{
+	if (!strcmp(m->l.wq.lock.name, "pcp_ctl"))
+		lab_has_caches[arch_cpu_id() % 16] = held;
+}
 
 static inline void lab_cpus_first(const struct rwsem *sem)
 {
-	if (sem == &cpu_hotplug && lab_mutex[arch_cpu_id() % 16])
+	if (sem == &cpu_hotplug && lab_has_caches[arch_cpu_id() % 16])
 		panic("the lock of the set of CPUs is taken behind the mutex of the caches");
 }
 
-#define mutex_lock(m)           (mutex_lock(m), (void)(lab_mutex[arch_cpu_id() % 16] = (m)))
-#define mutex_unlock(m)         (lab_mutex[arch_cpu_id() % 16] = NULL, mutex_unlock(m))
+#define mutex_lock(m)           (mutex_lock(m), lab_note((m), true))
+#define mutex_unlock(m)         (lab_note((m), false), mutex_unlock(m))
 #define rwsem_lock_shared(sem)  (lab_cpus_first(sem), rwsem_lock_shared(sem))
 #define rounds_lock(mem)        (race_point("lab.lock"), rounds_lock(mem))
 #define rounds_unlock(mem)      (rounds_unlock(mem), race_point("lab.unlocked"))

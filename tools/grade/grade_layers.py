@@ -230,9 +230,10 @@ def texts_of(text):
 def expectation(text):
     """(the first failing expectation, the lines that follow it)"""
     rows = [line.strip() for line in text.split("\n")]
-    rows = [line for line in rows if line[:1] == "#" or "expected" in line or "check" in line]
-    lines = [line.lstrip("#").strip() for line in rows]
+    told = [line for line in rows if line[:1] == "#" or "expected" in line or "check" in line]
+    lines = [line.lstrip("#").strip() for line in told]
     lines = [line for line in lines if line and not line.startswith(("begin", "seed"))]
+    lines = lines or [line for line in rows if line and line not in told]  # its end was cut off
     return (lines[0], lines[1:8]) if lines else ("it failed without a text", [])
 
 

@@ -47,6 +47,7 @@ static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, pfn
 	if (pfn != PFN_NONE)
 		EXPECT_EQ(t, fail.pfn, pfn);
 	expect_undone(t, mem, free);
+	EXPECT_EQ(t, alloc_contig_range(mem, start, end, type, NULL), err);
 }
 
 /*
