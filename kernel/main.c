@@ -88,7 +88,7 @@ void kernel_main(void)
 	serial_init();     /* from here on printing works */
 	log_port_init();   /* the whole log goes to the host */
 	arch_early_init(); /* from here on faults are reported */
-	printk("quarry: boot\n");
+	printk("quarry: boot, version %s\n", QUARRY_VERSION);
 	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* reports bad options */
 	boot_files_report_dropped();
 	screen_init(); /* prints to the screen too, if there is one */

@@ -15,6 +15,7 @@
 
 #include <quarry/errno.h>
 #include <quarry/mm_types.h>
+#include <quarry/version.h>
 
 /* The kernel's own memory: its page descriptors are at ARCH_MEMMAP. */
 extern struct memory kernel_memory;

@@ -252,7 +252,7 @@ def test_status_of_an_end_before_the_verdict():
 
 def shown(out):
     """The lines of a run from the kernel's first line on, without firmware and GRUB."""
-    return out[out.index("quarry: boot\n") :].rstrip("\n").split("\n")
+    return out[out.index("quarry: boot") :].rstrip("\n").split("\n")
 
 
 @pytest.mark.parametrize("path", [conftest.full("grub"), "pvh"])

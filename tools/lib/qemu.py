@@ -227,7 +227,7 @@ def clean_log(path):
     except FileNotFoundError:
         text = ""
     # Found anywhere in a line, because GRUB leaves escape sequences before it.
-    at = text.find(BOOT_LINE + "\n")
+    at = text.find(BOOT_LINE)
     return (text[at:], True) if at >= 0 else (text, False)
 
 

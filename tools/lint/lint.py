@@ -26,6 +26,7 @@ import objects
 import shared
 import skeleton
 import submission
+import stable
 import suites
 import tables
 import weight
@@ -297,7 +298,7 @@ CHECKS = [
     check_includes, check_file_length, check_format, check_conditional,
     check_phrases, check_licence, *objects.CHECKS, *needs.CHECKS, check_doors, check_port,
     check_core, check_mutants, *tables.CHECKS, check_facts, check_figures, *shared.CHECKS,
-    *weight.CHECKS, check_labs, *analyse.CHECKS,
+    *stable.CHECKS, *weight.CHECKS, check_labs, *analyse.CHECKS,
 ]
 
 

@@ -35,13 +35,14 @@ ABOUT_H = f"""{LICENCE}/*
 #define QUARRY_H
 
 """
+UNUSED = '#pragma GCC diagnostic ignored "-Wunused-function"'
 ABOUT_C = f"""{LICENCE}/*
  * quarry.c: the core of Quarry's page allocator: zones, free blocks, caches, drains, kmalloc.
  *
  * Made by `make amalgamation` from the files named in it, in their order.
  */
 #include "quarry.h"
-#pragma GCC diagnostic ignored "-Wunused-function" /* of headers that larger builds use more of */
+{UNUSED} /* of headers that larger builds use more of */
 
 """
 
@@ -69,6 +70,8 @@ class Files:
             path = os.path.join(self.port, name)
         elif name.startswith("quarry/"):
             path = "include/" + name
+        elif mark == '"' and "/" not in name:
+            return  # host.h, which comes first
         elif mark == '"':
             path = name
         elif os.path.exists(os.path.join(rooms.ROOT, "include", "alone", name)):
@@ -108,8 +111,23 @@ class Files:
         self.parts["c"] += [f"#undef {name}\n" for name in [*own, *renamed]]
 
 
-def amalgamation(port, sources):
-    """The texts of quarry.h and quarry.c."""
+def port_files(files, port, sources):
+    """The texts of host.h and host.c: the port @sources, which run in a process."""
+    files.parts = {"first": [], "h": [], "c": []}
+    files.seen.add(f"{port}/host.h")
+    for path in sources:
+        for _, name in re.findall(r'#include ([<"])(quarry/[\w/]+\.h)', rooms.read(path)):
+            files.include("h", "<", name)
+    for path in sources:
+        files.source(path, set())
+    header = INCLUDE.sub("", rooms.read(f"{port}/host.h"))
+    header = header.replace("_H\n\n", '_H\n\n#include "quarry.h"\n', 1)
+    text = "".join(files.parts["first"] + files.parts["h"] + files.parts["c"])
+    return header, f'{LICENCE}#include "host.h"\n{UNUSED}\n{text}'
+
+
+def amalgamation(port, sources, host=()):
+    """The texts of quarry.h and quarry.c; with the sources of a port, also of host.h and host.c."""
     named = [name for path in sources for name in set(STATIC.findall(rooms.read(path)))]
     twice = {name for name in named if named.count(name) > 1}
     files = Files(port)
@@ -120,7 +138,8 @@ def amalgamation(port, sources):
     about = ABOUT_H.replace("PORT", port)
     first, declared, code = ("".join(files.parts[which]) for which in ("first", "h", "c"))
     header = f"{about}{first}\n{lib.C_BEGINS}\n{declared}\n{lib.C_ENDS}\n#endif\n"
-    return header, ABOUT_C + code
+    both = port_files(files, port, host) if host else ()
+    return header, ABOUT_C + code, *both
 
 
 def main():

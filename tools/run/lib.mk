@@ -96,9 +96,23 @@ lib: $(LIB_BOTH)
 		$(B)/include/quarry/prefix.h)) -I$(B)/include -I$(PORT) -pthread program.c \
 		-Wl,--start-group $(LIB_BOTH) -Wl,--end-group -o program'
 endef
-.PHONY: lib arena porting-check always
+# pkg-config finds the installed library, with the hosted port, as quarry-mm.
+prefix ?= /usr/local
+TO     := $(DESTDIR)$(prefix)
+define install_rule
+install: lib
+	$(Q)mkdir -p '$(TO)/include/quarry-mm' '$(TO)/lib/pkgconfig'
+	$(Q)cp -R $(B)/include/. '$(TO)/include/quarry-mm/'
+	$(Q)cp $(PORT)/arch_inline.h $(PORT)/host.h '$(TO)/include/quarry-mm/'
+	$(Q)cp $(LIB_BOTH) '$(TO)/lib/'
+	$(Q)sed 's,@prefix@,$(prefix),; s,@version@,$(VERSION),' tools/run/quarry-mm.pc.in \
+		> '$(TO)/lib/pkgconfig/quarry-mm.pc'
+	@echo '$(TO)/lib/libquarry-mm.a, version $(VERSION)'
+endef
+VERSION = $(shell sed -n 's/.*QUARRY_VERSION  *"\(.*\)"/\1/p' include/quarry/version.h)
+.PHONY: lib arena porting-check install always
 lib: $(B)/libquarry-mm.a
-$(if $(LIB_HOST),$(eval $(lib_line)))
+$(if $(LIB_HOST),$(eval $(lib_line))$(eval $(install_rule)))
 arena: $(B)/use/arena
 	$(Q)$(B)/use/arena
 porting-check: $(B)/use/porting-check

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 
@@ -230,6 +231,49 @@ def test_cplusplus(build):
             ends(f"{build}/blocks")
 
 
+def test_installed(build):
+    """the program in docs/porting.md, with what `make install` has put into a directory"""
+    prefix = os.path.join(os.path.abspath(os.path.join(ROOT, build)), "installed")
+    shutil.rmtree(prefix, ignore_errors=True)
+    make(build, "install", CORE="1", prefix=prefix)
+    text = rooms.read(os.path.join(prefix, "lib", "pkgconfig", "quarry-mm.pc"))
+    found = dict(re.findall(r"^(\w+): (.*)", text.replace("${prefix}", prefix), re.MULTILINE))
+    rooms.write(os.path.join(ROOT, build, "program.c"), lib.program())
+    for words in ("gcc", "g++ -xc++"):
+        source = f"{found['Cflags']} {build}/program.c -xnone {found['Libs']}"
+        shell(f"{words} {source} -o {build}/installed/program")
+        ends(f"{build}/installed/program", r"^\d+ of \d+ pages free$")
+
+
+def test_archives(build):
+    """the archives of a release: the same bytes twice; the tree builds without git; the core in two
+    files by its README, with each compiler"""
+    folder, both = os.path.join(ROOT, build, "dist"), []
+    for _ in range(2):
+        make(build, "dist", ONLY="source,amalgamation")
+        both.append({name: open_bytes(f"{folder}/{name}") for name in os.listdir(folder)})
+    if both[0] != both[1]:
+        raise Wrong("not the same bytes twice")
+    for path in glob.glob(f"{folder}/*.tar.xz"):
+        with tarfile.open(path) as tar:
+            tar.extractall(folder)
+    trees = {path.split("/quarry-")[-1][0]: path for path in glob.glob(f"{folder}/*[0-9]/")}
+    call(["make", "-s", "-C", trees["1"], "lib", "CORE=1"], env=outer_make.env())
+    how = re.search(r"^    gcc (.*)$", rooms.read(trees["a"] + "README"), re.MULTILINE)[1]
+    for cc in ("gcc", "clang"):
+        call(["sh", "-c", f"cd {trees['a']} && {cc} -Wall -Wextra -Wno-unused-parameter {how}"])
+        ends(f"{trees['a']}program", r"^\d+ of \d+ pages free$")
+    call(["sh", "-c", f"cd {trees['a']} && gcc {how.split(' -pthread')[0]} -c quarry.c host.c"])
+    for words in cplusplus():
+        shell(f"cd {trees['a']} && {words} -pthread -xc++ program.c -xnone *.o -o program")
+        ends(f"{trees['a']}program", r"^\d+ of \d+ pages free$")
+
+
+def open_bytes(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
 def test_full(build):
     """all of mm/: the same program, and its headers as C++"""
     built_and_run(build, "arena")
@@ -303,6 +347,8 @@ TESTS = {
     "cplusplus": ("core", test_cplusplus),
     "port": ("core", test_port),
     "wrong_ports": ("core", test_wrong_ports),
+    "installed": ("core", test_installed),
+    "archives": ("core", test_archives),
     "kernel_port": ("plain", test_kernel_port),
     "full": ("full", test_full),
     "order3": ("order3", test_order3),
