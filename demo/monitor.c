@@ -74,7 +74,7 @@ static bool only_shows(unsigned n, char **arg)
 	const struct command *c = monitor_find(arg[0]);
 
 	if (!c) {
-		printk("%s: no such command; try help\n", arg[0]);
+		monitor_no_such(arg[0]);
 		return false;
 	}
 	if (monitor_watchable(c, n == 1))
@@ -272,7 +272,7 @@ int monitor_obey(unsigned n, char **word)
 	const struct command *c = monitor_find(word[0]);
 
 	if (!c) {
-		printk("%s: no such command; try help\n", word[0]);
+		monitor_no_such(word[0]);
 		return -ENOSYS;
 	}
 	n--;

@@ -59,6 +59,8 @@ struct command {
 const struct command *monitor_command(unsigned i);
 /* Find a command by its name, or by an alias (?, quit, exit); NULL: none. */
 const struct command *monitor_find(const char *name);
+/* Print that there is no command @name, and the one whose name is nearest, if one is near. */
+void monitor_no_such(const char *name);
 /*
  * Carry out the command of @n words.  Returns its result, or, with a line that says so: -ENOSYS no
  * such command; -E2BIG too many or too few arguments, or keys needed in a script.

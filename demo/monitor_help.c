@@ -15,6 +15,45 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
+#define LONGEST_NAME 16
+
+/* The number of letters to add, leave out or replace until @typed is @name. */
+static unsigned edits(const char *typed, const char *name)
+{
+	unsigned row[LONGEST_NAME + 1], len = strlen(name), i;
+
+	KASSERT(len <= LONGEST_NAME);
+	for (i = 0; i <= len; i++)
+		row[i] = i;
+	for (; *typed; typed++) {
+		unsigned before = row[0]++;
+
+		for (i = 1; i <= len; i++) {
+			unsigned replaced = before + (*typed != name[i - 1]);
+
+			before = row[i];
+			row[i] = MIN(replaced, MIN(row[i], row[i - 1]) + 1);
+		}
+	}
+	return row[len];
+}
+
+void monitor_no_such(const char *name)
+{
+	const struct command *c, *nearest = NULL;
+	unsigned least = 3, i;
+
+	for (i = 0; (c = monitor_command(i)); i++) {
+		unsigned n = edits(name, c->name);
+
+		if (n < MIN(least, strlen(c->name))) {
+			least = n;
+			nearest = c;
+		}
+	}
+	printk("%s: no such command; try %s\n", name, nearest ? nearest->name : "help");
+}
+
 static const struct {
 	const char *subject, *title;
 } groups[NR_COMMAND_GROUPS] = {
@@ -73,7 +112,7 @@ static int show_command(const char *name)
 	const struct command *c = monitor_find(name);
 
 	if (!c) {
-		printk("%s: no such command; try help\n", name);
+		monitor_no_such(name);
 		return -EINVAL;
 	}
 	printk("%s%s%s: %s\n", c->name, *c->args ? " " : "", c->args, c->help);
