@@ -21,14 +21,14 @@ NEEDS_format := lint
 NEEDS_figures := figures
 NEEDS_recording := compile boot iso check
 NEEDS_minimal := minimal
-NEEDS_test  := test $(if $(FULL),web web-check minimal)
+NEEDS_test  := test $(if $(FULL),web web-check docs minimal)
 NEEDS_lab := compile
 NEEDS_lab-kernel := compile boot
 NEEDS_grade := compile $(if $(KERNEL),boot) $(if $(GDB),debug)
 NEEDS_labs-check := compile boot
 NEEDS_labs-sure := compile
 NEEDS_skeleton := compile
-NEEDS_setup := test debug figures
+NEEDS_setup := test debug figures docs
 NEEDS_lib := compile
 NEEDS_install := compile
 NEEDS_dist := compile iso uefi web book
@@ -37,6 +37,7 @@ NEEDS_arena := compile
 NEEDS_porting-check := compile
 NEEDS_web := compile web
 NEEDS_web-check := compile web web-check
+NEEDS_docs := docs
 # The .d files of objects are read only for the programs that the goals may need; to read all takes
 # ten times as long as all else.  Some targets only run tools, which call make for what they need.
 GOALS := $(or $(MAKECMDGOALS),all)

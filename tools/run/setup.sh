@@ -43,6 +43,7 @@ python_has() { # MODULES, with commas: does one interpreter have them all?
 	done
 	return 1
 }
+has_theme() { mkdocs build --help | grep -q "[[|]material[]|]"; }
 has_fuzzer() {
 	echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return n > 9 && *p; }' |
 		clang -fsanitize=fuzzer,address -x c - -o /dev/null
