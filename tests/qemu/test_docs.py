@@ -86,8 +86,8 @@ def test_a_link_to_nothing_is_found(tmp_path):
     "text, linked, plain",
     [
         ("[a](../README.md#x) [b](#y)", None, None),
-        ("[c.c](../tests/c.c)", "[c.c](at/tests/c.c)", "`c.c`"),
-        ("[some notes](notes/)", "[some notes](at/docs/notes)", "some notes"),
+        ("[lru.c](../mm/vm/lru.c)", "[lru.c](at/mm/vm/lru.c)", "`lru.c`"),
+        ("[some notes](../labs/notes/)", "[some notes](at/labs/notes)", "some notes"),
         ("`[c.c](c.c)`", None, None),
         ("```\n[c.c](c.c)\n```\n", None, None),
         ("`mm/files.mk`", "[`mm/files.mk`](at/mm/files.mk)", None),
@@ -97,6 +97,12 @@ def test_only_links_that_leave_the_site_change(monkeypatch, text, linked, plain)
     monkeypatch.setattr(docs, "read", lambda path: text)
     for source, wanted in (("at/", linked), ("", plain)):
         assert docs.Rewriter(["README.md"], source, []).page("docs/a.md") == (wanted or text)
+
+
+def test_a_link_to_no_file_is_found(monkeypatch):
+    monkeypatch.setattr(docs, "read", lambda path: "[c.c](c.c)")
+    with pytest.raises(docs.Wrong, match="docs/a.md has a link to docs/c.c"):
+        docs.Rewriter([], "", []).page("docs/a.md")
 
 
 @pytest.mark.parametrize(

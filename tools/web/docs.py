@@ -30,7 +30,7 @@ INDEX = "docs/README.md"
 TOP = ("README.md", "CHANGES.md", "CONTRIBUTING.md")
 LOOK = os.path.join(rooms.ROOT, "web", "site")
 STYLE = ("site.css", "site.js")
-LAB = "lab/index.html"
+LAB, PAGE, OPEN = "lab/index.html", "docs/web.md", "Open the laboratory"
 # Fenced and indented blocks of code; then spans of code, and links and pictures.
 BLOCK = re.compile(r"(^```.*?^```$|(?:^(?: {4}|\t)[^\n]*\n)+)", re.DOTALL | re.MULTILINE)
 SPAN = re.compile(r"`[^`]+`|\[((?:`[^`]*`|[^\]`])*)\]\(([^)\s]+)\)")
@@ -102,6 +102,8 @@ class Rewriter:
             return m[0]
         if to in self.known:
             return m[0]
+        if not os.path.exists(os.path.join(rooms.ROOT, to)):
+            raise Wrong(f"{path} has a link to {to}, which is missing")
         if self.source:
             return f"[{shown}]({self.source}{to})"
         return shown if "`" in shown or " " in shown else f"`{shown}`"
@@ -109,7 +111,7 @@ class Rewriter:
     def span(self, path, m):
         if m[2]:
             return self.link(path, m)
-        race = path.startswith("docs/races/") and NAMED.fullmatch(m[0])
+        race = NAMED.fullmatch(m[0])
         if race and race[1] in self.races:
             return f'<a href="{to_lab(path, *race.groups())}">{m[0]}</a>'
         to = m[0].strip("`")
@@ -128,14 +130,17 @@ class Rewriter:
 
     def prose(self, path, text):
         text = SPAN.sub(lambda m: self.span(path, m), text)
-        if path.startswith("docs/races/"):
-            text = CELL.sub(lambda m: self.cell(path, m), text)
-            text = MADE.sub(lambda m: self.made(path, m), text)
+        text = CELL.sub(lambda m: self.cell(path, m), text)
+        text = MADE.sub(lambda m: self.made(path, m), text)
         # A bar inside code in a table: here a backslash before it would be shown.
         return re.sub(r"^\|.*", lambda m: m[0].replace("\\|", "|"), text, flags=re.MULTILINE)
 
     def page(self, path):
-        parts = BLOCK.split(read(path))
+        text = read(path)
+        if self.races and path == PAGE:
+            link = f'<p class="to-lab"><a href="../{LAB}">{OPEN}</a></p>'
+            text = text.replace("\n\n", f"\n\n{link}\n\n", 1)
+        parts = BLOCK.split(text)
         return "".join(p if i % 2 else self.prose(path, p) for i, p in enumerate(parts))
 
 
