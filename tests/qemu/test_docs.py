@@ -99,6 +99,13 @@ def test_only_links_that_leave_the_site_change(monkeypatch, text, linked, plain)
         assert docs.Rewriter(["README.md"], source, []).page("docs/a.md") == (wanted or text)
 
 
+def test_a_link_shows_the_title_instead_of_the_file(monkeypatch):
+    text = "# A page\n[README.md](README.md#x) [b](README.md)"
+    monkeypatch.setattr(docs, "read", lambda path: text)
+    wanted = "# A page\n[A page](README.md#x) [b](README.md)"
+    assert docs.Rewriter(["README.md"], "", []).page("a.md") == wanted
+
+
 def test_a_link_to_no_file_is_found(monkeypatch):
     monkeypatch.setattr(docs, "read", lambda path: "[c.c](c.c)")
     with pytest.raises(docs.Wrong, match="docs/a.md has a link to docs/c.c"):

@@ -101,7 +101,8 @@ class Rewriter:
             self.pictures.add(to)
             return m[0]
         if to in self.known:
-            return m[0]
+            title = re.match(r"# (.*)", read(to)) if shown == base else None
+            return f"[{title[1]}]({target})" if title else m[0]
         if not os.path.exists(os.path.join(rooms.ROOT, to)):
             raise Wrong(f"{path} has a link to {to}, which is missing")
         if self.source:
