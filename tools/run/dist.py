@@ -6,6 +6,7 @@ source          all files of the tree, which build without git
 amalgamation    the core as quarry.c and quarry.h, a port for a process, and a program
 web             the laboratory as a folder for any file server; VARIANTS as of `make web`
 images          quarry.iso, and quarry.img for a USB stick
+docs            these pages as a site, with the laboratory if `web` is made, too
 book            the book as PDF
 labs            a student's tree of each lab
 
@@ -76,6 +77,14 @@ class Dist:
                 for path, what in sorted(files.items()):
                     self.member(tar, f"{whole}/{path}", what)
 
+    def folder_of(self, name, top):
+        """An archive of all files below the folder @top."""
+        files = {}
+        for folder, _, names in os.walk(top):
+            paths = [os.path.join(folder, one) for one in names]
+            files |= {os.path.relpath(path, top): path for path in paths}
+        self.archive(name, files)
+
     def member(self, tar, name, what):
         about = tarfile.TarInfo(name)
         about.mtime, about.mode = self.date, 0o644
@@ -118,11 +127,11 @@ class Dist:
 
     def web(self):
         self.make("web", **({"VARIANTS": self.args.variants} if self.args.variants else {}))
-        top, files = os.path.join(os.path.abspath(self.args.build), "web"), {}
-        for folder, _, names in os.walk(top):
-            paths = [os.path.join(folder, name) for name in names]
-            files |= {os.path.relpath(path, top): path for path in paths}
-        self.archive("quarry-web", files)
+        self.folder_of("quarry-web", os.path.join(os.path.abspath(self.args.build), "web"))
+
+    def docs(self):
+        self.make("docs")
+        self.folder_of("quarry-docs", os.path.join(os.path.abspath(self.args.build), "site"))
 
     def images(self):
         self.make("iso", "usb")
@@ -136,12 +145,9 @@ class Dist:
     def labs(self):
         for name in labs.labs():
             with tempfile.TemporaryDirectory(prefix="quarry-dist-") as work:
-                tree, files = os.path.join(work, "lab"), {}
+                tree = os.path.join(work, "lab")
                 self.make("skeleton", LAB=name, DIR=tree)
-                for folder, _, names in os.walk(tree):
-                    paths = [os.path.join(folder, n) for n in names]
-                    files |= {os.path.relpath(path, tree): path for path in paths}
-                self.archive(f"quarry-lab-{name}", files)
+                self.folder_of(f"quarry-lab-{name}", tree)
 
     def sums(self):
         with open(os.path.join(self.folder, "SHA256SUMS"), "w", encoding="utf-8") as out:
@@ -150,7 +156,7 @@ class Dist:
                     out.write(f"{hashlib.sha256(f.read()).hexdigest()}  {name}\n")
 
 
-PARTS = ("source", "amalgamation", "web", "images", "book", "labs")
+PARTS = ("source", "amalgamation", "web", "docs", "images", "book", "labs")
 
 
 def main():
