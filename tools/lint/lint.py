@@ -63,6 +63,7 @@ INCLUDES = [
     ("bench/bench", [QUARRY, r'"bench/bench.h"']),
     ("web/wasm/", [r"<(std\w+|ucontext)\.h>"]),
     ("examples/arena/", [QUARRY, r"<(host|stdlib)\.h>"]),
+    ("examples/mini/", [r'"quarry\.h"', r"<quarry/types\.h>", STD]),
     ("examples/plugin/", [QUARRY, r'"plugin\.h"', SYSTEM]),
     ("examples/port-template/", [QUARRY, r'"(port|layout)\.h"', STD]),
     ("bench/peers/pages.c", [r"<linux/\w+\.h>"]),  # a module of Linux

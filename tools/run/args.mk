@@ -23,6 +23,7 @@ TAKES_amalgamation  := PORT CORE
 TAKES_install       := $(TAKES_lib) prefix DESTDIR
 TAKES_dist          := ONLY VARIANTS
 TAKES_book          :=
+TAKES_mini          := CPUS MEM QEMU_FLAGS
 TAKES_soak          := TARGET ROUNDS
 TAKES_race          := NAME LIST REPEAT GRUB STEP ENGINE MODEL
 TAKES_web           := SERVE ARCHIVE VARIANTS

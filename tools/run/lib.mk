@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# mm/ as a library: make lib, arena, porting-check.  docs/porting.md says how to use it.
+# mm/ as a library: make lib, arena, porting-check, mini.  docs/porting.md says how to use it.
 #
 #   make lib prints the line that compiles a program and links it with mm/ and the hosted port.
 #
@@ -110,7 +110,32 @@ install: lib
 	@echo '$(TO)/lib/libquarry-mm.a, version $(VERSION)'
 endef
 VERSION = $(shell sed -n 's/.*QUARRY_VERSION  *"\(.*\)"/\1/p' include/quarry/version.h)
-.PHONY: lib arena porting-check install always
+
+# A kernel of its own on the two files; QEMU's multiboot takes a 32-bit ELF file only.
+MINI := $(B)/mini
+MINI_FLAGS := $(filter-out -Iinclude -Iarch/x86_64 -I. -mcmodel=kernel,$(KFLAGS)) \
+	-I$(MINI)/amalgamation -Wno-interrupt-service-routine
+$(MINI)/amalgamation/quarry.c: tools/run/amalgamation.py examples/mini/arch_inline.h $(LIB_CORE) \
+		$(wildcard include/quarry/*.h mm/core/*.h)
+	$(call say,TWO....,$@)
+	$(Q)$(into) $(PYTHON) $< --build $(MINI) --port examples/mini $(LIB_CORE) > $@.txt
+$(MINI)/%.o: examples/mini/% $(MINI)/amalgamation/quarry.c
+	$(call say,MINICC.,$<)
+	$(Q)$(into) $(CCACHE) $(CC) $(MINI_FLAGS) -c $< -o $@
+$(MINI)/quarry.c.o: $(MINI)/amalgamation/quarry.c
+	$(call say,MINICC.,$<)
+	$(Q)$(CCACHE) $(CC) $(MINI_FLAGS) -c $< -o $@
+$(MINI)/mini.elf: examples/mini/mini.ld $(addprefix $(MINI)/,boot.S.o mini.c.o quarry.c.o)
+	$(call say,LD.....,$@)
+	$(Q)$(LD) $(filter-out --build-id=sha1 linker.ld -T,$(LDFLAGS)) -T $^ -o $@.64
+	$(Q)$(OBJCOPY) -O elf32-i386 $@.64 $@
+mini: $(MINI)/mini.elf
+	$(Q)qemu-system-x86_64 -nodefaults -display none -serial stdio -no-reboot -cpu max \
+		-device isa-debug-exit,iobase=0xf4,iosize=4 -m $(or $(MEM),1G) \
+		-smp $(or $(CPUS),4) -kernel $< -append $(or $(CPUS),4) $(QEMU_FLAGS); \
+		test $$? = 33
+
+.PHONY: lib arena porting-check install mini always
 lib: $(B)/libquarry-mm.a
 $(if $(LIB_HOST),$(eval $(lib_line))$(eval $(install_rule)))
 arena: $(B)/use/arena

@@ -35,6 +35,7 @@ NEEDS_dist := compile iso uefi web book docs
 NEEDS_book := book
 NEEDS_arena := compile
 NEEDS_porting-check := compile
+NEEDS_mini := compile boot
 NEEDS_web := compile web
 NEEDS_web-check := compile web web-check
 NEEDS_docs := docs

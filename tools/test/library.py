@@ -339,6 +339,17 @@ def test_wrong_ports(build):
             raise Wrong(f"WRONG={wrong}: {name} does not notice (status {status}): {text}")
 
 
+def test_mini(build):
+    """examples/mini, another kernel on two files, boots in QEMU with 1 and with 4 CPUs"""
+    elf = f"{build}/mini/mini.elf"
+    make(build, elf)
+    for cpus, mem in ((1, 64), (4, 5120)):  # 5 GiB: RAM on both sides of the hole below 4 GiB
+        machine = qemu.Machine(kernel=os.path.join(ROOT, elf), cpus=cpus, mem=mem, ktap=False)
+        done = machine.run(f"mini-{cpus}", str(cpus))
+        if done.status != qemu.PASS_STATUS or not done.has(rf"(?s)^mini: {cpus} CPUs,.*^mini: ok$"):
+            raise Wrong(done.story())
+
+
 # {name: (directory, test)}; tests of one directory share its builds.
 TESTS = {
     "core": ("core", test_core),
@@ -356,6 +367,7 @@ TESTS = {
     "bare32": ("bare32", test_bare32),
     "full32": ("full32", test_full32),
     "one_cpu": ("one", test_one_cpu),
+    "mini": ("mini", test_mini),
 }
 
 
