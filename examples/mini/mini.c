@@ -415,6 +415,7 @@ static int start_memory(void)
 		return err;
 	for (ram = boot.ram.range; ram < boot.ram.range + boot.ram.nr; ram++)
 		memory_add_ram(&kernel_memory, ram->start >> PAGE_SHIFT, ram->end >> PAGE_SHIFT);
+	boot.closed = true;
 	while (memblock_next_free(&boot, free.end, &free))
 		memory_free_range(&kernel_memory, free.start >> PAGE_SHIFT, free.end >> PAGE_SHIFT);
 	return memory_ready(&kernel_memory);
@@ -482,7 +483,7 @@ void run_kernel(const u32 *info, u64 magic)
 	if (err)
 		panic("no memory: error %d", err);
 	before = free_now();
-	printk("mini: %u CPUs, %lu pages free\n", nr_cpus, before);
+	printk("mini: %u CPU%s, %lu pages free\n", nr_cpus, nr_cpus > 1 ? "s" : "", before);
 	store_release(&go, 1u);
 	ipis = work();
 	store_release(&go, 2u);
@@ -490,7 +491,7 @@ void run_kernel(const u32 *info, u64 magic)
 		cpu_relax();
 	printk("mini: %lu pages in caches\n", before - free_now());
 	ipis += drain_all_pages(&kernel_memory, NULL);
-	printk("mini: %lu pages free, caches drained by %d IPIs\n", free_now(), ipis);
+	printk("mini: %lu pages free; IPIs: %d\n", free_now(), ipis);
 	if (free_now() != before || (unsigned)ipis < nr_cpus - 1)
 		panic("pages or IPIs are missing");
 	printk("mini: ok\n");

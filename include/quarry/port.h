@@ -17,11 +17,15 @@
 
 /* Log, panic and assertions */
 
-/* Print to the console and its log, "%" as in C.  Any context. */
+/*
+ * Print to the console and its log, "%" as in C: mm/ uses s, d, u, x and p, also with l, ll, #, -
+ * and widths.  Any context.
+ */
 void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
- * Report, print mm/'s data about the fault (memory_panic_page, memory_panic_events) and the
- * backtraces of all CPUs, stop the machine.  Any context, with any locks held; never returns.
+ * Report (@fmt ends without a newline), print mm/'s data about the fault (memory_panic_page,
+ * memory_panic_events) and the backtraces of all CPUs, stop the machine.  Any context, with any
+ * locks held; never returns.
  */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 

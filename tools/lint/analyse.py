@@ -32,8 +32,8 @@ ROOT = qemu.ROOT
 jobs = check.jobs()  # programs at a time
 TOGETHER = 12  # files that one process checks
 PLANTS = "tests/lint/"
-# Not checked: functions that are pasted into other files, a module that needs Linux's headers, and a
-# kernel that needs quarry.h.
+# Not checked: functions that are pasted into other files, a module that needs Linux's headers, and
+# a kernel that needs quarry.h.
 NOT_OURS = ("labs/right/", "labs/wrong/", "labs/planted/", "bench/peers/pages.c")
 NOT_OURS += ("examples/mini/",)
 MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code

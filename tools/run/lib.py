@@ -50,6 +50,11 @@ def cplusplus():
     return re.search(r"^    (g\+\+ (?:.*\\\n)*.*)$", read("docs/porting.md"), re.M).group(1)
 
 
+def rust():
+    """The command there that compiles a Rust program."""
+    return re.search(r"^    (rustc (?:.*\\\n)*.*)$", read("docs/porting.md"), re.M).group(1)
+
+
 def commands():
     """The make commands in docs/porting.md that build the library and its uses, in their order."""
     page = read("docs/porting.md").split("## What mm/ needs\n")[0]

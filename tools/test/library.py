@@ -274,6 +274,45 @@ def open_bytes(path):
         return f.read()
 
 
+def as_rust(declared):
+    """A C parameter, or a result and a name, as Rust writes its type."""
+    const, name, star = re.match(r"(const )?(?:struct )?(\w+) (\*)?", declared).groups()
+    words = {"unsigned": "c_uint", "gfp_t": "c_uint", "size_t": "usize", "int": "c_int"}
+    name = words.get(name) or "c_void" * (name == "void") or name.title().replace("_", "")
+    return f"*{'const' if const else 'mut'} {name}" if star else name
+
+
+def rust_declares(source):
+    """What a Rust program declares otherwise than the headers do."""
+    headers = "".join(map(rooms.read, ["include/quarry/mm.h", "arch/host/host.h"]))
+    for name, given, result in re.findall(r"^    fn (\w+)\((.*)\)(?: -> (.*))?;", source, re.M):
+        found = re.search(rf"^([\w *]* \*?){name}\(([^)]*)\)", headers, re.M)
+        want = [as_rust(text.strip()) for text in found[2].split(",")] if found else []
+        want.append(as_rust(found[1] + name) if found else "nothing")
+        have = [*(text.split(": ")[1] for text in given.split(", ")), result or "c_void"]
+        if have != want:
+            yield f"{name}: {have}, the header has {want}"
+    values = dict(re.findall(r"^#define (GFP_\w+) +(\w+)", headers, re.M))
+    for name, value in re.findall(r"^const (\w+): c_uint = (\w+);", source, re.M):
+        if values.get(values[name], values[name]) != f"{value}u":
+            yield f"{name} is not {value}"
+
+
+def test_rust(build):
+    """Rust: the command in docs/porting.md; its declarations are those of the headers"""
+    source = rooms.read("examples/rust/blocks.rs")
+    if wrong := list(rust_declares(source)):
+        raise Wrong("\n".join(wrong))
+    if not list(rust_declares(source.replace("gfp: c_uint, ", ""))):
+        raise Wrong("a missing parameter is not noticed")
+    if not shutil.which("rustc"):
+        print("    " + needs.line("Rust", "no rustc here"))
+        return
+    make(build, "lib", CORE="1")
+    shell(lib.rust().replace("build/", f"{build}/"))
+    ends(f"{build}/blocks", r"^3937 blocks, 2937 meanwhile, 3937 now$")
+
+
 def test_full(build):
     """all of mm/: the same program, and its headers as C++"""
     built_and_run(build, "arena")
@@ -345,8 +384,8 @@ def test_mini(build):
     make(build, elf)
     for cpus, mem in ((1, 64), (4, 5120)):  # 5 GiB: RAM on both sides of the hole below 4 GiB
         machine = qemu.Machine(kernel=os.path.join(ROOT, elf), cpus=cpus, mem=mem, ktap=False)
-        done = machine.run(f"mini-{cpus}", str(cpus))
-        if done.status != qemu.PASS_STATUS or not done.has(rf"(?s)^mini: {cpus} CPUs,.*^mini: ok$"):
+        done, well = machine.run(f"mini-{cpus}", str(cpus)), rf"(?s)^mini: {cpus} CPU.*^mini: ok$"
+        if done.status != qemu.PASS_STATUS or not done.has(well):
             raise Wrong(done.story())
 
 
@@ -356,6 +395,7 @@ TESTS = {
     "program": ("core", test_program),
     "amalgamation": ("core", test_amalgamation),
     "cplusplus": ("core", test_cplusplus),
+    "rust": ("core", test_rust),
     "port": ("core", test_port),
     "wrong_ports": ("core", test_wrong_ports),
     "installed": ("core", test_installed),
@@ -367,7 +407,7 @@ TESTS = {
     "bare32": ("bare32", test_bare32),
     "full32": ("full32", test_full32),
     "one_cpu": ("one", test_one_cpu),
-    "mini": ("mini", test_mini),
+    "mini": ("core", test_mini),
 }
 
 
