@@ -38,15 +38,14 @@ struct frame;
 extern char trampoline[], trampoline_end[], image_end[];
 void run_kernel(const u32 *info, u64 magic) __attribute__((noreturn));
 void run_cpu(void) __attribute__((noreturn));
+int porting_check(void) __attribute__((weak)); /* linked in a test of this port */
 
-/* Quarry uses these. */
+/* quarry.c uses these, */
 unsigned nr_cpus = 1;
-static cpumask_t online[CPUMASK_WORDS(NR_CPUS)];
-cpumask_t *cpu_online_mask = online;
+cpumask_t *cpu_online_mask = (cpumask_t[CPUMASK_WORDS(NR_CPUS)]){0};
 struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 char mini_pageblocks[RAM_MAX / BLOCK * sizeof(struct pageblock)] __attribute__((aligned(16)));
-
-/* boot.S uses these. */
+/* and boot.S these. */
 struct cpu cpus[NR_CPUS];
 u64 idt[256][2];
 
@@ -317,7 +316,7 @@ static void join(void)
 	this_cpu->apic = APIC(0x20) >> 24;
 	APIC(0xf0) = 0x1ff; /* on */
 	__asm__ volatile("sti" : : : "memory");
-	cpumask_set(online, arch_cpu_id());
+	cpumask_set(cpu_online_mask, arch_cpu_id());
 }
 
 static void start_machine(void)
@@ -349,7 +348,7 @@ static void start_cpus(void)
 		send(0, 0xc4608); /* again, for those that missed it */
 	}
 	for (cpu = 1; cpu < nr_cpus; cpu++) {
-		while (!cpumask_test(online, cpu))
+		while (!cpumask_test(cpu_online_mask, cpu))
 			cpu_relax();
 	}
 }
@@ -477,8 +476,10 @@ void run_kernel(const u32 *info, u64 magic)
 		panic("no multiboot, no command line or no map of memory");
 	read_info(info);
 	start_machine();
-	err = start_memory();
 	start_cpus();
+	if (porting_check && porting_check())
+		panic("the port is wrong");
+	err = start_memory();
 	err = err ? err : memory_start(&kernel_memory);
 	if (err)
 		panic("no memory: error %d", err);

@@ -125,9 +125,15 @@ $(MINI)/%.o: examples/mini/% $(MINI)/amalgamation/quarry.c
 $(MINI)/quarry.c.o: $(MINI)/amalgamation/quarry.c
 	$(call say,MINICC.,$<)
 	$(Q)$(CCACHE) $(CC) $(MINI_FLAGS) -c $< -o $@
-$(MINI)/mini.elf: examples/mini/mini.ld $(addprefix $(MINI)/,boot.S.o mini.c.o quarry.c.o)
+# check.elf calls porting_check() first.
+$(MINI)/porting_%.o: tests/porting/porting_% $(MINI)/amalgamation/quarry.c
+	$(Q)$(into) $(CCACHE) $(CC) $(MINI_FLAGS) -Iinclude -Iexamples/mini -c $< -o $@
+$(MINI)/check.elf: $(addprefix $(MINI)/porting_,check.c.o calls.c.o threads.c.o)
+$(MINI)/mini.elf $(MINI)/check.elf: examples/mini/mini.ld \
+		$(addprefix $(MINI)/,boot.S.o mini.c.o quarry.c.o)
 	$(call say,LD.....,$@)
-	$(Q)$(LD) $(filter-out --build-id=sha1 linker.ld -T,$(LDFLAGS)) -T $^ -o $@.64
+	$(Q)$(LD) $(filter-out --build-id=sha1 linker.ld -T,$(LDFLAGS)) -o $@.64 -T $< \
+		$(filter %.o,$^)
 	$(Q)$(OBJCOPY) -O elf32-i386 $@.64 $@
 mini: $(MINI)/mini.elf
 	$(Q)qemu-system-x86_64 -nodefaults -display none -serial stdio -no-reboot -cpu max \
