@@ -17,10 +17,7 @@
 
 /* Log, panic and assertions */
 
-/*
- * Print to the console and its log, "%" as in C: mm/ uses s, d, u, x and p, also with l, ll, #, -
- * and widths.  Any context.
- */
+/* Print to the console and its log: %s, d, u, x, p, with l, ll, #, - and widths.  Any context. */
 void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
  * Report (@fmt ends without a newline), print mm/'s data about the fault (memory_panic_page,
