@@ -17,7 +17,7 @@ HERE = os.path.join(ROOT, "tools", "run")
 TABLE = os.path.join(HERE, "needs.txt")
 LEFT_OUT = re.compile(r"left out: (.+?) \((.*)\)$", re.MULTILINE)
 # The sets of which `make test FULL=1` leaves out what cannot be had.
-SETS = ("test", "web", "web-check", "docs", "minimal")
+SETS = ("test", "web", "web-check", "docs", "rust", "minimal")
 FOUND = "QUARRY_LEFT_OUT"
 
 
