@@ -60,6 +60,7 @@ export class Lab {
   code(ident) {
     const own = this.data.variants[ident] ?? {};
     return {
+      source: ident === RIGHT ? this.data.source : "", // a wrong variant's lines are nowhere else
       points: { ...this.data.points, ...own.points },
       operations: { ...this.data.operations, ...own.operations },
     };

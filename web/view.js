@@ -229,7 +229,10 @@ export function drawPlaces(to, pictures, code) {
   const ops = operations(pictures);
   const cards = Object.entries(picture.roles).map(([role, where]) => {
     const place = placeFor(code, where, ops[role]);
-    const file = place?.path ? h("span", { class: "mono" }, ` ${place.path}:${place.line}`) : "";
+    const at = place?.path ? ` ${place.path}:${place.line}` : "";
+    const file = code.source
+      ? h("a", { class: "mono", href: `${code.source}${place?.path}#L${place?.line}` }, at)
+      : h("span", { class: "mono" }, at);
     const sides = !place
       ? ""
       : place.behind

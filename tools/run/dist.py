@@ -4,7 +4,7 @@
 
 source          all files of the tree, which build without git
 amalgamation    the core as quarry.c and quarry.h, a port for a process, and a program
-web             the laboratory as a folder for any file server; VARIANTS as of `make web`
+web             the laboratory as a folder for a file server; VARIANTS, REPOSITORY as of `make web`
 images          quarry.iso, and quarry.img for a USB stick
 docs            these pages as a site, with the laboratory if `web` is made, too
 book            the book as PDF
@@ -126,11 +126,11 @@ class Dist:
         self.archive("quarry-amalgamation", {name: text.encode() for name, text in files.items()})
 
     def web(self):
-        self.make("web", **({"VARIANTS": self.args.variants} if self.args.variants else {}))
+        self.make("web", VARIANTS=self.args.variants, REPOSITORY=self.args.repository)
         self.folder_of("quarry-web", os.path.join(os.path.abspath(self.args.build), "web"))
 
     def docs(self):
-        self.make("docs")
+        self.make("docs", REPOSITORY=self.args.repository)
         self.folder_of("quarry-docs", os.path.join(os.path.abspath(self.args.build), "site"))
 
     def images(self):
@@ -160,7 +160,7 @@ PARTS = ("source", "amalgamation", "web", "docs", "images", "book", "labs")
 
 
 def main():
-    parser = rooms.parser(__doc__, words="only variants")
+    parser = rooms.parser(__doc__, words="only variants repository")
     args = parser.parse_args()
     dist = Dist(args)
     print(f"{os.path.join(args.build, 'dist')}:")

@@ -10,6 +10,7 @@ copied to build/site/lab/ if it is there.  The navigation follows the tables of 
 --repository: the address of the tree in a browser, for links to sources; without it such a link
 becomes plain text.  --serve: serve the site to this machine.
 """
+import glob
 import html.parser
 import json
 import os
@@ -149,11 +150,12 @@ class Rewriter:
 
 
 def version():
-    """The tag of this commit, or "main"."""
-    if not shutil.which("git"):
-        return "main"
-    done = rooms.call(["git", "describe", "--tags", "--exact-match"], stderr=subprocess.DEVNULL)
-    return done.stdout.strip() or "main"
+    """The tag of this commit, its number, or, in an archive, "main"."""
+    for words in ("describe --tags --exact-match", "rev-parse HEAD") if shutil.which("git") else ():
+        done = rooms.call(["git", *words.split()], stderr=subprocess.DEVNULL)
+        if said := done.stdout.strip():
+            return said
+    return "main"
 
 
 def html_of(path):
@@ -205,6 +207,9 @@ def make(build, repository=""):
             os.remove(os.path.join(to, name))
     if races:
         shutil.copytree(web, os.path.join(to, "lab"))
+        for page in glob.glob(os.path.join(to, "lab", "*.html")):
+            back = '  <a href="../index.html">Documentation</a>\n    </nav>'
+            rooms.write(page, rooms.read(page).replace("</nav>", back))
     return to
 
 

@@ -39,4 +39,5 @@ $(B)/wasm/race.wasm: $(WASM_OBJS)
 .PHONY: web
 web: $(B)/wasm/race.wasm
 	$(Q)$(PYTHON) tools/web/web.py --build $(B) $(if $(VARIANTS),--variants '$(VARIANTS)') \
+		$(if $(REPOSITORY),--repository '$(REPOSITORY)') \
 		$(if $(ARCHIVE),--archive) $(if $(SERVE),--serve)

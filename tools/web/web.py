@@ -26,6 +26,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
 import rooms
 from rooms import read
+import docs
 import qemu
 import race
 import race_step
@@ -175,20 +176,32 @@ def check_why():
 # ---- the files -----------------------------------------------------------------------------------
 
 
-def make(build, names):
-    """Make all files in build/web/, with modules of the variants @names; returns the folder."""
+def linked(page, source):
+    """A page of web/ with links to the project, of which @source is the address of the files."""
+    project = source.split("/blob/")[0]
+    links = {project: "Project", f"{source}docs/web.md": "About", f"{source}docs/races": "Prose"}
+    made = "".join(f'  <a href="{to}">{name}</a>\n    ' for to, name in links.items())
+    return page.replace("</nav>", made + "</nav>") if source else page
+
+
+def make(build, names, source=""):
+    """Make all files in build/web/, with modules of the variants @names; returns the folder.
+    @source: the address in front of a file's path, for links; or ""."""
     to = os.path.join(build, "web")
     check_why()
     os.makedirs(to, exist_ok=True)
     for name in os.listdir(WEB):
-        if name.endswith(PAGES):
+        if name.endswith(".html"):
+            rooms.write(os.path.join(to, name), linked(read(os.path.join("web", name)), source))
+        elif name.endswith(PAGES):
             shutil.copyfile(os.path.join(WEB, name), os.path.join(to, name))
     shutil.copyfile(os.path.join(build, "wasm", "race.wasm"), os.path.join(to, "race.wasm"))
     wasm = Wasm(build) if names else None
     for ident in names:
         made = make_variant(wasm, ident, os.path.join(to, "variant", ident + ".wasm"))
         print(f"  WASM    {ident}" if made else "", end="\n" if made else "", flush=True)
-    text = json.dumps(data(build, set(names)), ensure_ascii=False, separators=(",", ":"))
+    told = data(build, set(names)) | {"source": source}
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
     rooms.write(os.path.join(to, "data.json"), text)
     return to
 
@@ -287,6 +300,7 @@ def make_variant(wasm, ident, to):
 def main():
     parser = rooms.parser(__doc__)
     parser.add_argument("--variants", default="")
+    parser.add_argument("--repository", default="", help="the project's address, for links")
     parser.add_argument("--archive", action="store_true")
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--texts")
@@ -295,7 +309,8 @@ def main():
         return write_texts(args.texts)
     names = chosen_variants(args.variants.replace(",", " ").split())
     build = os.path.abspath(args.build)
-    folder = make(build, names)
+    source = f"{args.repository.rstrip('/')}/blob/{docs.version()}/" if args.repository else ""
+    folder = make(build, names, source)
     print(f"{os.path.relpath(folder)}: open it by a file server, or: make web SERVE=1")
     if args.archive:
         print(os.path.relpath(pack(build, folder, names)))
