@@ -93,6 +93,16 @@ static struct request *add_get(struct pager *p, struct request *r, u32 index) RE
 	return r;
 }
 
+/* Another thread's request for page @index, with a reference; NULL: there is none. */
+static struct request *join(struct pager *p, u32 index) REQUIRES(task_class)
+{
+	struct request *r = find(p, ABI_PAGER_GET, index);
+
+	if (r)
+		r->refs++;
+	return r;
+}
+
 /* Send the request and wait: 0 or the pager's result; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
 static int pager_ask(struct pager *p, const struct request *r, u64 timeout_ns)
 {
@@ -120,8 +130,7 @@ static void request_put(struct pager *p, struct request *r)
 	task_lock(&p->lock);
 	last = --r->refs == 0;
 	task_unlock(&p->lock);
-	if (last)
-		kfree(r == &p->own ? NULL : r);
+	kfree(last && r != &p->own ? r : NULL);
 }
 
 /*
@@ -204,22 +213,15 @@ static u64 access_left(const struct pager *p)
 	return end > now ? end - now : 0;
 }
 
-/*
- * Get a reference to the request for page @index: another thread's, *@joined; or else the caller's
- * own, a new one.  NULL: no memory.
- */
+/* As join, *@joined; or else the caller's own request, a new one.  NULL: no memory. */
 static struct request *request_page(struct pager *p, u32 index, bool *joined)
 {
 	struct request *spare = NULL, *r;
 
 	do {
 		task_lock(&p->lock);
-		r = find(p, ABI_PAGER_GET, index);
-		*joined = r != NULL;
-		if (r)
-			r->refs++;
-		else
-			r = add_get(p, spare, index);
+		*joined = (r = join(p, index)) != NULL;
+		r = r ? r : add_get(p, spare, index);
 		task_unlock(&p->lock);
 	} while (!r && (spare = kmalloc(sizeof(*spare))));
 	if (r != spare)
