@@ -308,7 +308,7 @@ static bool check_list(struct zone_check *c, unsigned type, unsigned order, u32 
 		const struct pageblock *pb;
 
 		CHECK(c, in_zone(c->zone, pfn), "I-N4 listed pageblock's zone", pfn, order, type);
-		CHECK(c, nr < want, "I-B8 list longer than it has pageblocks", pfn, nr, want);
+		CHECK(c, nr < want, "I-B8 list longer than it has pageblocks", pfn, nr + 1, want);
 		pb = pageblock_of(c->mem, pfn);
 		tree = tree_of(c->mem, pfn);
 		CHECK(c, !(pfn & (PAGEBLOCK_PAGES - 1)) && tree->prev == prev,

@@ -194,8 +194,8 @@ static void judge_used(const struct wire_call *c, const struct wire_result *r)
 	else
 		WANT_OF(now == nr + 1 && top == (u32)c->a, c->a,
 		    "pfn %#llx was freed where its stack on CPU %u has room: expected that it is "
-		    "cached",
-		    (unsigned long long)c->a, c->cpu);
+		    "the newest in that stack, number %u",
+		    (unsigned long long)c->a, c->cpu, must_use);
 }
 
 /* Every CPU must have set its capacities anew. */
