@@ -9,7 +9,7 @@
 /* Movable pages for several batches; at least as many other pages are free. */
 #define NR          (PAGEBLOCK_ORDER >= 9 ? BLOCK(4) : BLOCK(28))
 #define DEADLINE_NS 20000000ULL
-#define LONG_NS     2000000000ULL /* all pages are moved long before */
+#define LONG_NS     800000000ULL /* all pages are moved long before */
 
 static u32 cancel;
 static unsigned cancel_at;
@@ -107,7 +107,7 @@ KTEST_CONTRACT(a_deadline_at_the_last_page_comes_too_late, KTEST_SLOW)
 
 	cancel_at = (unsigned)NR;
 	mov.on_move = last_waits_for_deadline;
-	deadline = arch_clock_ns() + 2 * LONG_NS;
+	deadline = arch_clock_ns() + LONG_NS + LONG_NS / 8;
 	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, &r), 0);
 	EXPECT_EQ(t, r.fail.why, WHY_NONE);
 	EXPECT_EQ(t, online_pages(mem, START, NR, NULL), 0);

@@ -143,7 +143,7 @@ KTEST(missing_memory_is_named_before_a_blocker, KTEST_SLOW)
 
 /* ---- progress ---- */
 
-#define SLOW    12           /* pages in use that become free one by one */
+#define SLOW    4            /* pages in use that become free one by one */
 #define SLOW_NS 150000000ULL /* shorter than an offline waits without progress */
 
 static struct page *slow[SLOW];
