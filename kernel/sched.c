@@ -230,7 +230,7 @@ static struct runq *lock_runq_of(const struct thread *t) NO_LOCK_ANALYSIS
 
 		spin_lock(&runqs[cpu].lock);
 		if (READ_ONCE(t->cpu) == cpu) {
-			/* Who runs on another's stack has said whose it is (sched_watch). */
+			/* A CPU in the middle of a switch has said whose stack it is on. */
 			CHECKED_ASSERT(load_acquire(&runqs[cpu].was) ||
 			    READ_ONCE(cpus[cpu]->current) == runqs[cpu].running);
 			return &runqs[cpu];

@@ -230,9 +230,8 @@ export function drawPlaces(to, pictures, code) {
   const cards = Object.entries(picture.roles).map(([role, where]) => {
     const place = placeFor(code, where, ops[role]);
     const at = place?.path ? ` ${place.path}:${place.line}` : "";
-    const file = code.source
-      ? h("a", { class: "mono", href: `${code.source}${place?.path}#L${place?.line}` }, at)
-      : h("span", { class: "mono" }, at);
+    const href = code.source ? `${code.source}${place?.path}#L${place?.line}` : null;
+    const file = at && h(href ? "a" : "span", { class: "mono", href }, at);
     const sides = !place
       ? ""
       : place.behind

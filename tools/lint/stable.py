@@ -37,14 +37,14 @@ def headers():
 
 
 def version():
-    """(major, minor, patch); KeyError if the two macros differ."""
+    """The version, as 1.0.0; KeyError if the two macros differ."""
     text = read(VERSION)
-    words = re.search(r'QUARRY_VERSION +"(\d+)\.(\d+)\.(\d+)"', text).groups()
-    major, minor, patch = (int(word) for word in words)
+    name = re.search(r'QUARRY_VERSION +"(\d+\.\d+\.\d+)"', text).group(1)
+    major, minor, patch = map(int, name.split("."))
     number = int(re.search(r"QUARRY_VERSION_NUMBER (\d+)", text).group(1))
     if number != major * 10000 + minor * 100 + patch:
-        raise KeyError(f"{VERSION}: the number {number} is not that of {'.'.join(words)}")
-    return major, minor, patch
+        raise KeyError(f"{VERSION}: the number {number} is not that of {name}")
+    return name
 
 
 def spaced(text):
@@ -115,15 +115,15 @@ def present():
 
 def check_stable(_):
     """docs/stable.md: what the last release had is as it was, unless this is a new major version"""
-    major, minor, patch = version()
+    name = version()
     first, *kept = read(LIST).rstrip("\n").split("\n")
     released = re.fullmatch(r"# what (\d+)\.(\d+)\.(\d+) has; tools/lint/stable\.py", first)
     there = present()
     if len(there) < 200:
         yield f"{len(there)} names found: the check does not work"
-    if f"## {major}.{minor}.{patch}, 20" not in read("CHANGES.md"):
-        yield f"CHANGES.md: no version {major}.{minor}.{patch} with its date"
-    if not released or int(released[1]) == major:
+    if f"## {name}, 20" not in read("CHANGES.md"):
+        yield f"CHANGES.md: no version {name} with its date"
+    if not released or released[1] == name.split(".")[0]:
         gone = [line for line in kept if line not in there]
         yield from (f"gone or changed since the last release: {line}" for line in gone)
 
@@ -134,7 +134,7 @@ CHECKS = [check_stable]
 def main():
     args = rooms.parser(usage=__doc__, flags="update").parse_args()
     if args.update:
-        head = f"# what {'.'.join(map(str, version()))} has; tools/lint/stable.py"
+        head = f"# what {version()} has; tools/lint/stable.py"
         rooms.write(LIST, "\n".join([head, *sorted(present())]) + "\n")
     wrong = list(check_stable(""))
     print("\n".join(wrong or ["nothing that a release had is gone or changed"]))

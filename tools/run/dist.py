@@ -52,15 +52,15 @@ docs/porting.md says what a port gives.  MIT licence: LICENSE.
 
 def date():
     """The seconds since 1970 of the version's date in CHANGES.md."""
-    name = re.escape(".".join(map(str, stable.version())))
-    day = re.search(rf"^## {name}, (\d+-\d+-\d+)$", rooms.read("CHANGES.md"), re.MULTILINE)
+    row = rf"^## {re.escape(stable.version())}, (\d+-\d+-\d+)$"
+    day = re.search(row, rooms.read("CHANGES.md"), re.MULTILINE)
     return calendar.timegm(time.strptime(day[1], "%Y-%m-%d"))
 
 
 class Dist:
     def __init__(self, args):
         self.args, self.folder = args, os.path.join(os.path.abspath(args.build), "dist")
-        self.version, self.date = ".".join(map(str, stable.version())), date()
+        self.version, self.date = stable.version(), date()
         self.made = []
 
     def place(self, name):

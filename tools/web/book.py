@@ -139,7 +139,7 @@ def main():
         rooms.write(f"{made}.{name}", text)
     words = ["pandoc", "-f", "markdown-smart-tex_math_dollars-yaml_metadata_block", "-s"]
     words += ["--toc", "--toc-depth=1", "-c", f"{made}.css", "-M", f"title={TITLE}"]
-    words += ["-M", f"subtitle=Quarry {'.'.join(map(str, stable.version()))}", "-M", "lang=en"]
+    words += ["-M", f"subtitle=Quarry {stable.version()}", "-M", "lang=en"]
     for command in (
         [*words, f"{made}.md", "-o", f"{made}.html"],
         ["weasyprint", "-q", f"{made}.html", f"{made}.pdf"],

@@ -22,7 +22,7 @@ a machine (arch.h).  These pages are made from the comments of `include/quarry/`
 |---|---|
 """
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-# What begins a paragraph of its own in a comment.
+# The beginnings of paragraphs in a comment.
 LABEL = re.compile(r"(?:(?<=\.)|(?<=\n))\s*(?=Returns\b|Locks:|(?:Any c|C)ontext\b|@\w+:)")
 ERROR = re.compile(r"(?:[;:.]|, or|; or)\s+(?=-E[A-Z]{3})")
 WORD = re.compile(
