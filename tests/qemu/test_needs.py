@@ -89,6 +89,13 @@ def test_a_tool_without_which_nothing_works_is_asked_for(without):
     assert status == 1 and "missing: qemu-system-x86\n" in text and "TRAP" not in text, text
 
 
+def test_a_part_of_a_release_asks_for_what_it_needs_only(without, tmp_path):
+    env, build = without("pandoc"), f"B={tmp_path / 'build'}"
+    for part, wrong in (("amalgamation", False), ("amalgamation,book", True)):
+        status, text = said(env, "make", "-s", "dist", f"ONLY={part}", build)
+        assert bool(status) == ("left out: book" in text or "pandoc" in text) == wrong, text
+
+
 def test_nothing_is_asked_for_that_is_known_to_be_absent(without, tmp_path):
     """Without apt's lists the table says what a distribution has."""
     script = open(os.path.join(needs.HERE, "setup.sh"), encoding="utf-8").read()

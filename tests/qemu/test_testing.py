@@ -246,6 +246,13 @@ def tries(monkeypatch):
     return lines
 
 
+def test_a_file_outside_of_the_build_directory_is_a_failure(monkeypatch):
+    report = whole.Report(parts.Run("none", 2), [])
+    monkeypatch.setattr(whole.rooms, "strays", lambda: ["mine", "OME/"])
+    report.judge_strays(["mine"])
+    assert [f.name for f in report.failed] == ["a file outside of none: OME/"]
+
+
 def report_of(names, full=False):
     report = whole.Report(parts.Run("none", 2, full), [])
     report.passed = 7

@@ -84,19 +84,30 @@ def run(main, *errors, interrupted=""):
 UNTRACKED = {"build", ".git", "__pycache__"}
 
 
-def listed():
-    """The files that git lists, or None without git or in a tree that is no clone.  A new directory
-    at the top, such as one of submissions, is not of the tree until git has a file of it."""
+def git_lists(*words):
+    """What `git ls-files` lists, or None without git or in a tree that is no clone."""
     if not os.path.exists(os.path.join(ROOT, ".git")):
         return None
     try:
-        words = "git ls-files -z -t --cached --others --exclude-standard".split()
+        words = ["git", "ls-files", "-z", "--others", "--exclude-standard", *words]
         done = call(words, stderr=subprocess.DEVNULL)
     except FileNotFoundError:
         return None
-    if done.returncode:
+    return None if done.returncode else [row for row in done.stdout.split("\0") if row]
+
+
+def strays():
+    """The files and directories that are neither of the tree nor of those that git ignores."""
+    return git_lists("--directory") or []
+
+
+def listed():
+    """The files that git lists, or None.  A new directory at the top, such as one of submissions,
+    is not of the tree until git has a file of it."""
+    found = git_lists("-t", "--cached")
+    if found is None:
         return None
-    rows = [row.split(" ", 1) for row in done.stdout.split("\0") if row]
+    rows = [row.split(" ", 1) for row in found]
     tops = {path.split("/")[0] for tag, path in rows if tag != "?"}
     # A path that ends with a slash is another repository.
     return [p for _, p in rows if p.split("/")[0] in tops and not p.endswith("/")]

@@ -31,7 +31,9 @@ NEEDS_skeleton := compile
 NEEDS_setup := test debug figures docs book rust
 NEEDS_lib := compile
 NEEDS_install := compile
-NEEDS_dist := compile iso uefi web book docs
+NEEDS_images := iso uefi
+NEEDS_dist = compile $(foreach part,$(or $(subst $(comma), ,$(ONLY)),web docs images book),\
+	$(NEEDS_$(part)))
 NEEDS_book := book
 NEEDS_arena := compile
 NEEDS_porting-check := compile

@@ -227,6 +227,11 @@ class Report:
             least = self.run.lengths.get(job.name, (0, 0)) if job.part == "build" else (0, 0)
             self.run.lengths[self.run.key(job.name)] = max(least, (job.used, job.took))
 
+    def judge_strays(self, before):
+        """Files that came while tests ran, outside of the build directory: none but @before."""
+        for path in sorted(set(rooms.strays()) - set(before)):
+            self.fail(f"a file outside of {self.run.build}: {path}", "")
+
     # ---- a second try ----------------------------------------------------------------------------
 
     def try_again(self):
@@ -311,7 +316,7 @@ def stop(*_):
 
 def tests(run, wanted, folder):
     """Run the @wanted parts; returns the exit status."""
-    begin, wrong = time.monotonic(), []
+    begin, wrong, before = time.monotonic(), [], rooms.strays()
     print(f"tools: {needs.versions()}")
     left = [part for part in wanted if needs.why(part)]
     wanted = [part for part in wanted if part not in left]
@@ -331,6 +336,7 @@ def tests(run, wanted, folder):
     parts.write_lengths(os.path.join(run.build, "lengths.txt"), run.lengths)
     report.try_again()
     report.judge_left_out()
+    report.judge_strays(before)
     report.close()
     print(f"in {time.monotonic() - begin:.0f} s:")
     print(report.line(), flush=True)
