@@ -96,6 +96,9 @@ struct ktest_suite {
 /* Record a failure with file and line.  Any thread of the test may call it. */
 void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same where the value @have of the expression @what is not @want, whose text is @wanted. */
+void ktest_differ(struct ktest *t, const char *file, int line, const char *what, const char *wanted,
+    long long have, long long want);
 void ktest_skip(struct ktest *t, const char *why);
 /* Are there @nr CPUs for tests?  If not, the test counts as skipped. */
 bool ktest_needs_cpus(struct ktest *t, unsigned nr);
@@ -109,8 +112,7 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 	do {                                                                                       \
 		long long have_ = (long long)(have), want_ = (long long)(want);                    \
 		if (have_ != want_)                                                                \
-			ktest_fail((t), __FILE__, __LINE__, "expected %s == %lld, got %lld",       \
-			    #have, want_, have_);                                                  \
+			ktest_differ((t), __FILE__, __LINE__, #have, #want, have_, want_);         \
 	} while (0)
 /* @have is at least @least and at most @most. */
 #define EXPECT_RANGE(t, have, least, most)                                                         \

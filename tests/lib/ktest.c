@@ -22,7 +22,6 @@
 
 #define MAX_TEST_CPUS 8
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
-#define MAX_REPORTS   20 /* failures of one test that are printed */
 #define ARENA_SIZE    (15UL << 17)
 #define ENOUGH        10 /* rounds of turns of all threads; then missing memory is a leak */
 BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock) +
@@ -76,31 +75,6 @@ void ktest_limit_cpus(unsigned nr)
 unsigned ktest_cpus(void)
 {
 	return MIN(MIN(nr_cpus, cpu_limit), (unsigned)MAX_TEST_CPUS);
-}
-
-static const char *base_name(const char *path)
-{
-	const char *base = path;
-
-	for (; *path; path++)
-		if (*path == '/')
-			base = path + 1;
-	return base;
-}
-
-void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
-{
-	unsigned before = __atomic_fetch_add(&t->failures, 1, __ATOMIC_RELAXED);
-	char text[200];
-	va_list ap;
-
-	va_start(ap, fmt);
-	kvsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	if (before < MAX_REPORTS)
-		printk("  # %s:%d: %s\n", base_name(file), line, text);
-	else if (before == MAX_REPORTS)
-		printk("  # more failures of this test are not printed\n");
 }
 
 void ktest_skip(struct ktest *t, const char *why)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ktest_text.c: unexpected text may be the report of a fault, so the test that printed it fails.
+ * ktest_text.c: what a failed check prints; and text that nobody expects: it may be the report of a
+ * fault, so the test that printed it fails.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -17,6 +18,53 @@
 #define MAX_TURNS MIN(10000u, RACE_TURNS)
 #define MAX_LINE  255 /* of a line of a text that is compared as a whole */
 u64 ktest_text_ns = 10000000000ULL;
+#define MAX_REPORTS 20 /* failures of one test that are printed */
+
+static const char *base_name(const char *path)
+{
+	const char *base = path;
+
+	for (; *path; path++)
+		if (*path == '/')
+			base = path + 1;
+	return base;
+}
+
+void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
+{
+	unsigned before = __atomic_fetch_add(&t->failures, 1, __ATOMIC_RELAXED);
+	char text[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	kvsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (before < MAX_REPORTS)
+		printk("  # %s:%d: %s\n", base_name(file), line, text);
+	else if (before == MAX_REPORTS)
+		printk("  # more failures of this test are not printed\n");
+}
+
+/* "-12" and "0x1ful", not "2 * n". */
+static bool is_number(const char *text)
+{
+	text += *text == '-';
+	if (*text < '0' || *text > '9')
+		return false;
+	while (*text > ' ')
+		text++;
+	return !*text;
+}
+
+void ktest_differ(struct ktest *t, const char *file, int line, const char *what, const char *wanted,
+    long long have, long long want)
+{
+	if (is_number(wanted))
+		ktest_fail(t, file, line, "expected %s == %lld, got %lld", what, want, have);
+	else
+		ktest_fail(
+		    t, file, line, "expected %s == %s (%lld), got %lld", what, wanted, want, have);
+}
 
 static size_t word_length(const char *word)
 {

@@ -7,6 +7,7 @@
 #include "tests/lib/wait_help.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/poison.h>
+#include <quarry/trace_ring.h>
 
 /* Compare page_head of each page with the heads that a walk of the pageblock finds. */
 static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
@@ -294,6 +295,17 @@ KTEST(a_pfn_is_valid_where_ram_is_or_was)
 	EXPECT(t, pfn_valid_in(mem, start));
 }
 
+/* The order in the newest record of a put of the page; -1 without one. */
+static int put_order(const struct memory *mem, const struct page *page)
+{
+	struct trace_hit hit[8];
+	unsigned i = trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit));
+
+	while (i > 0 && hit[i - 1].rec.kind != TR_put)
+		i--;
+	return i > 0 ? hit[i - 1].rec.order : -1;
+}
+
 /* Each page ends in the same state as after a put of that page alone. */
 KTEST(references_of_several_pages_are_dropped_together)
 {
@@ -315,6 +327,7 @@ KTEST(references_of_several_pages_are_dropped_together)
 		pfn_t head = page_head(mem, page_to_pfn_in(mem, pages[i]));
 
 		EXPECT_EQ(t, word_state(block_word(mem, head)), PG_FREE);
+		EXPECT_EQ(t, put_order(mem, pages[i]), i == 2);
 	}
 	put_many(mem, pages, 1);
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, pages[1])), 0);

@@ -370,6 +370,8 @@ KTEST(leaving_cpu_has_no_capacity_until_it_is_back)
 	}
 	pcp_refresh_all(job.mem);
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
+	ktest_on_cpu(0, leave_and_join, &job);
+	EXPECT(t, capacity_sum(movable, 0) > 0);
 	EXPECT_EQ(t, zone_pcp_disable(movable), 0);
 	ktest_on_cpu(0, leave_and_join, &job);
 	/* When it joined, the CPU read limits and depth again. */
