@@ -259,10 +259,10 @@ def wrong_front(build):
     text = re.sub(r"\s+", " ", read("README.md"))
     lines, code = core_of(build)
     for pattern, have in (
-        (r"([\d,]+) lines and \d+ KiB of code", lines),
-        (r"lines and (\d+) KiB of code", code),
-        (r"needs (\d+) names from", lib.MOST_NEEDED),
-        (r"are (\d+) instructions together", recorded_pair()),
+        (r"core's ([\d,]+) lines compile", lines),
+        (r"lines compile to (\d+) KiB", code),
+        (r"need (\d+) names from", lib.MOST_NEEDED),
+        (r"free are (\d+) instructions", recorded_pair()),
         (r"A program of (\d+) lines", lib.program().count("\n")),
     ):
         found = re.search(pattern, text)
