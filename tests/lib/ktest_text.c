@@ -62,8 +62,8 @@ void ktest_differ(struct ktest *t, const char *file, int line, const char *what,
 	if (is_number(wanted))
 		ktest_fail(t, file, line, "expected %s == %lld, got %lld", what, want, have);
 	else
-		ktest_fail(
-		    t, file, line, "expected %s == %s (%lld), got %lld", what, wanted, want, have);
+		ktest_fail(t, file, line, "expected %s == %lld, got %lld; %lld is %s", what, want,
+		    have, want, wanted);
 }
 
 static size_t word_length(const char *word)
