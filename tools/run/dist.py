@@ -10,8 +10,8 @@ docs            these pages as a site, with the laboratory if `web` is made, too
 book            the book as PDF
 labs            a student's tree of each lab
 
-SHA256SUMS has their sums.  Files of an archive are sorted, belong to root, and have the date of the
-version in CHANGES.md; so the same tree gives the same bytes.
+SHA256SUMS has their sums.  Files of an archive have the date of the version in CHANGES.md: source
+and amalgamation of the same tree have the same bytes; the site, images and book contain times.
 """
 import calendar
 import hashlib
