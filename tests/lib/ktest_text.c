@@ -15,10 +15,10 @@
 #include <quarry/string.h>
 
 /* A thread waits at least so many turns, and ktest_text_ns, for text of other threads. */
-#define MAX_TURNS MIN(10000u, RACE_TURNS)
-#define MAX_LINE  255 /* of a line of a text that is compared as a whole */
+#define MAX_TURNS   MIN(10000u, RACE_TURNS)
+#define MAX_LINE    255 /* of a line of a text that is compared as a whole */
+#define MAX_REPORTS 20  /* failures of one test that are printed */
 u64 ktest_text_ns = 10000000000ULL;
-#define MAX_REPORTS 20 /* failures of one test that are printed */
 
 static const char *base_name(const char *path)
 {

@@ -143,13 +143,21 @@ def test_core(build):
     built_and_run(build, "arena", CORE="1")
 
 
-def test_program(build):
-    """the commands of docs/porting.md in their order, then its program by the line printed last"""
+def documented(build, install):
+    """Perform the commands of docs/porting.md in their order, those that install or the others, in
+    a home directory below @build: (what they say, this directory)."""
     rooms.write(os.path.join(ROOT, build, "program.c"), lib.program())
     said, home = "", os.path.join(os.path.abspath(os.path.join(ROOT, build)), "home")
     for command in [c for c in lib.commands() if "PORT=" not in c or X86]:
-        words = outer_make.command(build, *command.replace("$HOME", home).split()[1:])
-        said += call(words, command, env=outer_make.env())
+        if command.startswith("make install ") == install:
+            words = outer_make.command(build, *command.replace("$HOME", home).split()[1:])
+            said += call(words, command, env=outer_make.env())
+    return said, home
+
+
+def test_program(build):
+    """the commands of docs/porting.md in their order, then its program by the line printed last"""
+    said = documented(build, install=False)[0]
     words = re.findall(r"^a program of yours: *(.*program\.c.*)$", said, re.MULTILINE)[-1]
     words = words.replace("program.c", f"{build}/program.c")
     shell(words.replace("-o program", f"-o {build}/program"))
@@ -233,16 +241,14 @@ def test_cplusplus(build):
 
 def test_installed(build):
     """the program in docs/porting.md, with what `make install` has put into a directory"""
-    prefix = os.path.join(os.path.abspath(os.path.join(ROOT, build)), "installed")
-    shutil.rmtree(prefix, ignore_errors=True)
-    make(build, "install", CORE="1", prefix=prefix)
+    shutil.rmtree(os.path.join(ROOT, build, "home"), ignore_errors=True)
+    prefix = os.path.join(documented(build, install=True)[1], ".local")
     text = rooms.read(os.path.join(prefix, "lib", "pkgconfig", "quarry-mm.pc"))
     found = dict(re.findall(r"^(\w+): (.*)", text.replace("${prefix}", prefix), re.MULTILINE))
-    rooms.write(os.path.join(ROOT, build, "program.c"), lib.program())
     for words in ("gcc", "g++ -xc++"):
         source = f"{found['Cflags']} {build}/program.c -xnone {found['Libs']}"
-        shell(f"{words} {source} -o {build}/installed/program")
-        ends(f"{build}/installed/program", r"^\d+ of \d+ pages free$")
+        shell(f"{words} {source} -o {prefix}/program")
+        ends(os.path.join(prefix, "program"), r"^\d+ of \d+ pages free$")
 
 
 def test_archives(build):
