@@ -147,6 +147,7 @@ struct loader {
 	struct handle *handles;
 	struct thread *thread;
 	u32 corrupt;
+	u32 pause, paused; /* atomic: asked to; is between two uses */
 };
 
 struct act_load {
@@ -177,7 +178,9 @@ static void load_main(void *arg)
 	for (h = 0; h < l->load->pages; h++)
 		use(l, h);
 	while (!load_acquire(&l->load->stop)) {
-		use(l, (u32)(ktest_rand(&l->rand) % l->load->pages));
+		store_release(&l->paused, load_acquire(&l->pause));
+		if (!l->paused)
+			use(l, (u32)(ktest_rand(&l->rand) % l->load->pages));
 		thread_yield();
 	}
 	for (h = 0; h < l->load->pages; h++)
@@ -254,6 +257,13 @@ u64 act_load_allocs(const struct act_load *load, unsigned i)
 u64 act_load_misses(const struct act_load *load, unsigned i)
 {
 	return READ_ONCE(load->mem->pcp[load->loader[i].cpu]->event[EV_ALLOC_UNCACHED]);
+}
+
+void act_load_pause(struct act_load *load, unsigned i, bool pause)
+{
+	store_release(&load->loader[i].pause, (u32)pause);
+	while (load_acquire(&load->loader[i].paused) != pause)
+		thread_yield();
 }
 
 bool act_load_stop(struct act_load *load)

@@ -101,7 +101,8 @@ struct act_hold {
 };
 /*
  * Make @hold->cpu drain its caches, begin to free the page, and stop before the push with
- * interrupts off, for a minute of guest time at most.  Returns 0 once it has stopped; -ENOMEM: no
+ * interrupts off, for a minute of guest time at most.  No thread of that CPU may be in an operation
+ * on memory: it would not end before the hold does.  Returns 0 once it has stopped; -ENOMEM: no
  * thread, and the page is not freed.  Pair with act_hold_end.
  */
 int act_hold_start(struct act_hold *hold) must_check;
@@ -130,6 +131,8 @@ pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr);
  */
 u64 act_load_allocs(const struct act_load *load, unsigned i);
 u64 act_load_misses(const struct act_load *load, unsigned i);
+/* @pause: thread @i begins no operation until the next call; returns when it has obeyed. */
+void act_load_pause(struct act_load *load, unsigned i, bool pause);
 /* Stop the threads and free their pages.  True if no content was damaged. */
 bool act_load_stop(struct act_load *load);
 

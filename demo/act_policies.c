@@ -96,7 +96,10 @@ static int take_page(struct policies *p, struct mm_fail *fail)
 	return err;
 }
 
-/* Stop the CPU to be held in the middle of a free, if there is such a CPU. */
+/*
+ * Stop the CPU to be held in the middle of a free, if there is such a CPU.  Its load pauses first:
+ * a page between two states of an operation would keep the range until the hold ends.
+ */
 static bool hold_one(struct policies *p, enum iso_policy policy)
 {
 	struct mm_fail fail = {.why = WHY_NONE};
@@ -112,8 +115,10 @@ static bool hold_one(struct policies *p, enum iso_policy policy)
 	err = take_page(p, &fail);
 	if (err)
 		return act_failed("a page of the range", err, &fail);
+	act_load_pause(p->load, p->held_cpu, true);
 	err = act_hold_start(&p->hold);
 	if (err) {
+		act_load_pause(p->load, p->held_cpu, false);
 		(void)free_pages(p->hold.page, 0);
 		return act_failed("hold", err, NULL);
 	}
@@ -145,6 +150,7 @@ static bool show_policy(struct policies *p, enum iso_policy policy)
 	began = arch_clock_ns() - began;
 	if (p->held) {
 		act_hold_end(&p->hold);
+		act_load_pause(p->load, p->held_cpu, false);
 		p->redrained |= policy == ISO_REDRAIN && p->hold.cached && !p->hold.late;
 		/* The offline waited while the CPU stayed stopped for the viewer. */
 		if (p->hold.until_call && p->hold.cached && !p->hold.late)

@@ -175,7 +175,7 @@ def test_devices_are_silenced_before_memory_is_handed_over(name, boot):
     the line about the APIC, which it prints before the allocator has any memory."""
     path = os.path.join(qemu.BUILD, "qemu", name + ".trace")
     traced = ["-trace", "pci_cfg_write", "-trace", "serial_write", "-D", path]
-    run = boot("selftest=none", cpus=1, extra=traced)
+    run = boot("selftest=none", cpus=1, machine="q35,sata=on", extra=traced)
     assert run.passed and run.has("^apic: "), run.story()
     text, commands = "", []
     with open(path, encoding="utf-8") as f:

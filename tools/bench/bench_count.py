@@ -43,10 +43,11 @@ def plugin(build):
 # ---- the kernel's instructions -------------------------------------------------------------------
 
 
-def instructions(elf):
-    """[(function, address, text)] of the kernel's instructions, in order."""
+def instructions(elf, only=None):
+    """[(function, address, text)] of the kernel's instructions, or of function @only, in order."""
     found, function = [], ""
-    for line in said("objdump", "-d", "--no-show-raw-insn", "-j", ".text", elf).split("\n"):
+    which = [f"--disassemble={only}"] if only else ["-d"]
+    for line in said("objdump", *which, "--no-show-raw-insn", "-j", ".text", elf).split("\n"):
         head = re.match(r"^[0-9a-f]+ <(\S+)>:$", line)
         body = re.match(r"^([0-9a-f]+):\t(.*)$", line)
         if head:

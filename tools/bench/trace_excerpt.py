@@ -9,6 +9,7 @@ and their frees; ids are numbered anew, the lowest free one first, and the heade
 """
 import gzip
 import heapq
+import itertools
 import sys
 
 
@@ -33,27 +34,30 @@ def cut(lines, max_order):
     return kept, used
 
 
-def main():
-    if len(sys.argv) not in (4, 5):
-        sys.exit(__doc__)
-    first, count = int(sys.argv[2]), int(sys.argv[3])
-    opener = gzip.open if sys.argv[1].endswith(".gz") else open
-    with opener(sys.argv[1], "rt", encoding="ascii") as trace:
+def excerpt(path, first, count, max_order=9):
+    """The lines of the piece of the trace @path, the header first."""
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "rt", encoding="ascii") as trace:
         next(trace)
-        lines = trace.read().splitlines()[first : first + count]
-    kept, ids = cut(lines, int(sys.argv[4]) if len(sys.argv) == 5 else 9)
+        kept, ids = cut(itertools.islice(trace, first, first + count), max_order)
     allocs = sum(event[0] == "a" for event in kept)
     live = peak = 0
     for op, _, order, _, _ in kept:
         live += 1 << order if op == "a" else -(1 << order)
         peak = max(peak, live)
     cpus = max((int(event[4]) for event in kept), default=0) + 1
-    print(
+    yield (
         f"# events={len(kept)} allocs={allocs} frees={len(kept) - allocs} ids={ids}"
         f" peak_live_pages={peak} cpus={cpus}"
     )
     for op, new, order, kind, cpu in kept:
-        print(f"a {new} {order} {kind} {cpu}" if op == "a" else f"f {new} {cpu}")
+        yield f"a {new} {order} {kind} {cpu}" if op == "a" else f"f {new} {cpu}"
+
+
+def main():
+    if len(sys.argv) not in (4, 5):
+        sys.exit(__doc__)
+    print("\n".join(excerpt(sys.argv[1], *map(int, sys.argv[2:]))))
 
 
 if __name__ == "__main__":

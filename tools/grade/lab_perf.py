@@ -10,7 +10,6 @@ on a stack does not count.  The figures are the same each time, on any host.
 A figure gives all its points up to FULL times the reference's, none from NONE times on, and in
 between a part that falls evenly.  Nothing is measured unless all other tests pass.
 """
-import gzip
 import hashlib
 import json
 import os
@@ -23,6 +22,8 @@ import lab_make
 import labs
 import nm
 import qemu
+import rooms
+import trace_excerpt
 from grade_layers import Result, Unfit, panic_of
 from lab_make import alone
 
@@ -30,8 +31,11 @@ LAYER = "perf"
 INSTRUCTIONS = "instructions"
 TESTS = {INSTRUCTIONS: "instructions", "cache_lines": "cache lines"}
 FULL, NONE = 1.05, 2.0  # times the reference's figure
-MORE, MEM = "tour=off monitor=off trace=", 1024
+PIECE = 40000  # events of the trace, from its begin
+MORE, MEM = "tour=off monitor=off trace=", 128
 CALLS = {"timed_alloc": "mem_alloc_pages", "timed_free": "mem_free_pages"}  # demo/trace_replay.c
+# The functions of arch/x86_64/trap_entry.S that return from a trap, and so end what does not count.
+LEAVES = ("trap_kernel", "user_iret", "paranoid_common", "nmi_first", "nmi_nested")
 ROW = 1
 COUNTED = re.compile(rf"^row {ROW} (\d+) (\d+) \d+ (\d+) ", re.MULTILINE)
 AT = re.compile(rf"^at {ROW} (\w+) (\d+)$", re.MULTILINE)
@@ -50,8 +54,8 @@ class Reference(lab_kernel.Kernel):
         for path in self.one.twice():
             to = labs.object_in(out, path)
             plain = {"ref_" + name: name for name in named}
-            lab_make.rename(self.reference(path, named), to, plain)
-            found.append(to)
+            source = self.reference(path, named)
+            found.append(self.builder.make(to, [source], lab_make.rename, source, to, plain))
         self.builder.save()
         tests = [path for path in self.one.extra if path.startswith("tests/")]
         return found + [self.common(path)[path] for path in tests]
@@ -66,19 +70,20 @@ def tests(one):
 
 def spec(elf):
     """The text of the plugin's spec: the calls of the allocator in the replay are windows."""
-    code = bench_count.instructions(elf)
     rows = [line.split() for line in bench_count.said(*nm.COMMAND, "-n", elf).split("\n")]
     at = {row[2]: int(row[0], 16) for row in rows if len(row) == 3}
-    lines = [("text", code[0][1], code[-1][1] + 16), ("stacks", *bench_count.STACKS)]
+    lines = [("text", at["image_start"], at["text_end"]), ("stacks", *bench_count.STACKS)]
     lines.append(("entry", at["trap_stubs"], at["trap_common"]))
-    lines += [("leave", here, here + 1) for _, here, text in code if text.startswith("iret")]
-    calls = 0
-    for (function, here, text), (_, after, _) in zip(code, code[1:]):
-        if text.startswith("call") and text.endswith(f"<{CALLS.get(function)}>"):
-            lines += [("call", here, ROW), ("next", after, ROW)]
-            calls += 1
-    if calls < len(CALLS):
-        raise bench_count.Failed(f"{elf}: timed_alloc and timed_free do not call the allocator")
+    for name in LEAVES:
+        code = bench_count.instructions(elf, name)
+        lines += [("leave", here, here + 1) for _, here, text in code if text.startswith("iret")]
+    for name, called in CALLS.items():
+        code, before = bench_count.instructions(elf, name), len(lines)
+        for (_, here, text), (_, after, _) in zip(code, code[1:]):
+            if text.startswith("call") and text.endswith(f"<{called}>"):
+                lines += [("call", here, ROW), ("next", after, ROW)]
+        if len(lines) == before:
+            raise bench_count.Failed(f"{elf}: {name} does not call {called}")
     return "".join(f"{kind} {a:x} {b:x}\n" for kind, a, b in lines)
 
 
@@ -88,8 +93,8 @@ def counted(image, trace, build, folder):
     paths = {name: os.path.join(folder, "perf." + name) for name in ("spec", "counts", "trace")}
     with open(paths["spec"], "w", encoding="utf-8") as f:
         f.write(spec(image))
-    with gzip.open(os.path.join(labs.ROOT, trace)) as f, open(paths["trace"], "wb") as to:
-        shutil.copyfileobj(f, to)
+    piece = trace_excerpt.excerpt(os.path.join(labs.ROOT, trace), 0, PIECE)
+    rooms.write(os.path.abspath(paths["trace"]), "\n".join(piece) + "\n")
     plugin = f"{bench_count.plugin(build)},spec={paths['spec']},out={paths['counts']}"
     options = {"module": paths["trace"], "extra": ["-plugin", plugin]}
     done = lab_kernel.boot(image, "none", cpus=1, mem=MEM, more=MORE, **options)
@@ -121,7 +126,7 @@ def reference(one, build, folder):
     """counted() of the reference; it is kept, since the same kernel has the same counts."""
     image = Reference(one, build, own=True).program(None, "reference")
     with open(image, "rb") as f:
-        key = hashlib.sha256(f.read()).hexdigest() + one.trace
+        key = hashlib.sha256(f.read()).hexdigest() + f" {one.trace} {PIECE}"
     kept = image + ".counts"
     if os.path.exists(kept):
         with open(kept, encoding="utf-8") as f:

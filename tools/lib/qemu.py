@@ -58,15 +58,17 @@ ENDS = "qemu-system-x86_64 -machine none -nodefaults -display none -accel tcg -m
 
 
 def make_plugin(source, path):
-    """Make a plugin for the QEMU that is here; the reason if this QEMU loads it with none of APIS,
-    and then the file is empty.  Another process may make it at the same time."""
+    """Make a plugin for the QEMU that is here, unless it is there; the reason if this QEMU loads it
+    with none of APIS, and then the file is empty.  Another process may make it at the same time."""
     path = os.path.abspath(path)
+    newest = max(map(os.path.getmtime, (source, rooms.tool("qemu_plugin.h"))))
+    if os.path.exists(path) and os.path.getmtime(path) >= newest:
+        return "" if os.path.getsize(path) else "QEMU did not load it"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     new = f"{path[:-3]}-{os.getpid()}.so"
-    compiler = os.environ.get("HOSTCC", "gcc").split() + PLUGIN_FLAGS.split()
+    cc = [*os.environ.get("HOSTCC", "gcc").split(), *PLUGIN_FLAGS.split(), "-o", new, source]
     for api in APIS:
-        why = failure([*compiler, f"-DPLUGIN_API={api}", "-o", new, source])
-        why = why or failure([*ENDS.split(), "-plugin", new])
+        why = failure([*cc, f"-DPLUGIN_API={api}"]) or failure([*ENDS.split(), "-plugin", new])
         if not why or REFUSES in why:
             why = ""
             break
@@ -90,14 +92,10 @@ def failure(command):
 def yields():
     """Options with which a CPU that waits lets the host's other threads run (qemu_yield.c);
     none if the plugin cannot be made here, which is said once."""
-    source = os.path.join(ROOT, "tools/lib/qemu_yield.c")
     path = os.path.join(os.path.abspath(BUILD), "qemu", "yield.so")
     try:
-        newest = max(map(os.path.getmtime, (source, source.replace("yield.c", "plugin.h"))))
-        if not os.path.exists(path) or os.path.getmtime(path) < newest:
-            why = make_plugin(source, path)
-            if why:
-                print(f"qemu: CPUs that wait keep a core busy: {source}: {why}", file=sys.stderr)
+        if why := make_plugin(rooms.tool("qemu_yield.c"), path):
+            print(f"qemu: CPUs that wait keep a core busy: {why}", file=sys.stderr)
         return ["-plugin", path] if os.path.getsize(path) else []
     except OSError:
         return []
@@ -326,7 +324,9 @@ class Machine:
         words = "qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot".split()
         words += "-monitor none -device isa-debug-exit,iobase=0xf4,iosize=4".split()
         # The use of an emulated x2APIC ends QEMU 9 to 11 under icount.
-        words += ["-machine", self.machine + backend]
+        # The firmware would look for disks for as long as the rest of a boot takes.
+        disks = ",sata=off" if (self.machine, self.boot) == ("q35", "pvh") else ""
+        words += ["-machine", self.machine + disks + backend]
         words += ["-cpu", self.cpu + (",-x2apic" if self.icount else "")]
         words += ["-accel", f"tcg,thread={'single' if self.icount else self.threads}"]
         if self.icount:

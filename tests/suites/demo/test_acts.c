@@ -203,6 +203,7 @@ KTEST(each_cpu_uses_its_pages)
 	unsigned long free = all_free();
 	struct act_load *load;
 	unsigned i;
+	u64 allocs;
 	pfn_t pfn;
 
 	for (i = 0; i < 2; i++) {
@@ -219,6 +220,12 @@ KTEST(each_cpu_uses_its_pages)
 				*(u64 *)page_address(pfn_to_page_in(&kernel_memory, pfn)) ^= 1;
 			preempt_enable();
 		}
+		act_load_pause(load, 1, true);
+		allocs = act_load_allocs(load, 1);
+		EXPECT(t, OWN_YIELD_UNTIL(act_load_allocs(load, 0) > 2000));
+		EXPECT_EQ(t, act_load_allocs(load, 1), allocs);
+		act_load_pause(load, 1, false);
+		EXPECT(t, OWN_YIELD_UNTIL(act_load_allocs(load, 1) > allocs));
 		EXPECT_EQ(t, act_load_stop(load), !i);
 		expect_back(t, free);
 	}
