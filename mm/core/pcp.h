@@ -63,19 +63,17 @@ static inline unsigned stack_types(const struct zone *zone)
 #define DRAIN_PIECE 7
 
 /* This CPU's cache of @mem; irqs off.  The CPU must be one of the memory's. */
-static inline struct pcp *this_pcp(const struct memory *mem)
+static always_inline struct pcp *hot_pcp(const struct memory *mem)
 {
-	unsigned cpu = arch_cpu_id();
-
-	KASSERT(cpu < mem->nr_cpus);
-	return mem->pcp[cpu];
+	CHECKED_ASSERT(!arch_irqs_enabled() && arch_cpu_id() < mem->nr_cpus);
+	return mem->pcp[arch_cpu_id()];
 }
 
-/* this_pcp outside the fast paths: also asserts that interrupts are off. */
+/* hot_pcp outside the fast paths: also asserts in builds without checks. */
 static inline struct pcp *this_pcp_slow(const struct memory *mem)
 {
-	KASSERT(!arch_irqs_enabled());
-	return this_pcp(mem);
+	KASSERT(!arch_irqs_enabled() && arch_cpu_id() < mem->nr_cpus);
+	return hot_pcp(mem);
 }
 
 /* ---- caches (pcp.c) ---- */

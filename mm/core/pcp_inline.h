@@ -38,13 +38,6 @@ static always_inline const struct pageblock *block_of_number(const struct memory
 	return mem->first_block + (nr >> PAGEBLOCK_ORDER);
 }
 
-/* This CPU's cache, which the memory must have; irqs off. */
-static always_inline struct pcp *hot_pcp(const struct memory *mem)
-{
-	CHECKED_ASSERT(arch_cpu_id() < mem->nr_cpus);
-	return mem->pcp[arch_cpu_id()];
-}
-
 /*
  * The stack for blocks of @order beside that of order 0, which has the @number.  The address is
  * computed by hand, since gcc would compute that of an array's element again at each use.

@@ -22,8 +22,8 @@ static always_inline bool put_body(struct memory *mem, struct page *page)
 {
 	irqflags_t flags = arch_irq_save();
 	const struct pageblock *pb = pageblock_of(mem, page_to_pfn_in(mem, page));
-	struct pcp_stack *stack = &this_pcp(mem)->stack[READ_ONCE(pb->stack)]; /* rule 1 */
-	bool done = stack->top < stack->limit &&                               /* rules 2 and 3 */
+	struct pcp_stack *stack = &hot_pcp(mem)->stack[READ_ONCE(pb->stack)]; /* rule 1 */
+	bool done = stack->top < stack->limit &&                              /* rules 2 and 3 */
 	    !page->mapcount &&
 	    atomic_cas(&page->word, PAGE_WORD(1, PG_ALLOC, 0), PAGE_WORD(0, PG_PCP, 0));
 

@@ -68,7 +68,7 @@ struct page *alloc_uncached(struct memory *mem, gfp_t gfp, unsigned order)
 	if (unlikely(order > MAX_ORDER))
 		return NULL;
 	flags = arch_irq_save();
-	pcp = this_pcp(mem);
+	pcp = hot_pcp(mem);
 	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
 	if (!may_have_stack(zone, order))
 		page = take_uncached(zone, pcp, order, gfp_type(gfp));
@@ -104,7 +104,7 @@ bool free_uncached(struct memory *mem, struct page *page, unsigned order)
 	if (may_have_stack(zone, order) && READ_ONCE(pb->stack))
 		return false;
 	flags = arch_irq_save();
-	pcp = this_pcp(mem);
+	pcp = hot_pcp(mem);
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");

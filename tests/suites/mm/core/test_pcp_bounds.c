@@ -135,7 +135,7 @@ static void free_in_a_round(void *arg)
 	block = NEED(t, mem_alloc_pages(t->mem, GFP_DMA32, NR_SMALL_CACHED));
 	page = NEED(t, mem_alloc_pages(t->mem, GFP_DMA32, 0));
 	flags = arch_irq_save();
-	s = &this_pcp(t->mem)->stack[stacks_of(0)];
+	s = &hot_pcp(t->mem)->stack[stacks_of(0)];
 	capacity = stack_capacity(s);
 	EXPECT(t, stack_count(s) > 0);
 	stack_set_capacity(s, 0);
