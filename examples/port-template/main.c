@@ -11,8 +11,8 @@
 #include <quarry/memory_init.h>
 
 /*
- * Write: take the memory from memblock (quarry/memblock.h), or from the source of memory that your
- * kernel uses before it has an allocator.
+ * Write: take it from an array as here, or from one block that you took from memblock: memory_ready
+ * calls this when memblock has handed over all else.
  */
 static void *alloc_once(void *arg, size_t bytes)
 {

@@ -51,7 +51,7 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 /*
  * Declare [start, end) of one zone to be RAM that is not the allocator's (RESERVED): every
  * pageblock that it touches becomes ONLINE.  Then give parts of it to the allocator with
- * memory_free_range; reserved ranges stay as aligned blocks.
+ * memory_free_range; reserved ranges stay as aligned blocks.  A range beyond the span panics.
  */
 void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);

@@ -201,6 +201,7 @@ void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
 {
 	pfn_t pfn, next;
 
+	KASSERT(end <= mem->end_pfn);
 	for (pfn = start; pfn < end; pfn = next) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = zone_lock_irqsave(zone);

@@ -350,7 +350,8 @@ def test_shown_state(ask):
     for name in "mem zone pcp check counts cpus compact halt mce slots virtio".split():
         ask.says(f"{name} 1", f"usage: {name} ")
     assert ask("nosuch") == "nosuch: no such command; try help\n" and ask("   ") == ""
-    for typed, meant in {"ofline": "offline", "zoen": "zone", "helpp": "help", "q": "help"}.items():
+    nearest = {"ofline": "offline", "zoen": "zone", "helpp": "help", "q": "help", "act": "help"}
+    for typed, meant in nearest.items():
         assert ask(typed) == f"{typed}: no such command; try {meant}\n"
     assert ask("  check  ") == "check: every invariant holds\n"
     # More words than any command takes.

@@ -11,6 +11,7 @@ renamed.
 import os
 import re
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 sys.path.append(os.path.dirname(__file__) + "/../lib")
@@ -142,15 +143,32 @@ def amalgamation(port, sources, host=()):
     return header, ABOUT_C + code, *both
 
 
+def with_prefix(texts, prefix):
+    """The texts of quarry.h and quarry.c, whose functions and variables get the @prefix."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in zip(("quarry.h", "quarry.c"), texts):
+            rooms.write(f"{folder}/{name}", text)
+        cc = os.environ.get("LIBCC", "gcc").split()
+        words = [*cc, *FLAGS.split(), "-c", f"{folder}/quarry.c", "-o", f"{folder}/o"]
+        if (done := rooms.call(words)).returncode:
+            sys.exit(f"{done.stdout}\nPREFIX={prefix}: quarry.c does not compile: {' '.join(words)}")
+        names = lib.prefixed(f"{folder}/o", texts)[1]
+    return [lib.renamed(text, names, prefix) for text in texts]
+
+
 def main():
     parser = rooms.parser(__doc__)
+    parser.add_argument("--prefix", default="")
     parser.add_argument("--port", default="arch/host")
     parser.add_argument("sources", nargs="+", metavar="SOURCE")
     args = parser.parse_args()
     if not os.path.exists(os.path.join(rooms.ROOT, args.port, "arch_inline.h")):
         sys.exit(f"PORT={args.port}: it has no arch_inline.h")
+    lib.check_prefix(args.prefix)
     folder = os.path.join(args.build, "amalgamation")
     texts = amalgamation(args.port, args.sources)
+    if args.prefix:
+        texts = with_prefix(texts, args.prefix)
     for name, text in zip(("quarry.h", "quarry.c"), texts):
         rooms.write(os.path.abspath(f"{folder}/{name}"), text)
         print(f"{folder}/{name}: {text.count(chr(10)):,} lines")

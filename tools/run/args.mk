@@ -19,7 +19,7 @@ TAKES_bench-peers   := RECORD
 TAKES_lib           := CORE PREFIX LIBCC LIBFLAGS PORT PORT_SRCS
 TAKES_arena         := $(TAKES_lib)
 TAKES_porting-check := $(TAKES_lib) PORT_RUN
-TAKES_amalgamation  := PORT CORE
+TAKES_amalgamation  := PORT CORE PREFIX
 TAKES_install       := $(TAKES_lib) prefix DESTDIR
 TAKES_dist          := ONLY VARIANTS REPOSITORY
 TAKES_book          :=
@@ -80,7 +80,7 @@ ARGS_web-check := $(if $(VARIANTS),--variants $(VARIANTS)) $(if $(SHOTS),--shots
 ARGS_dist := $(if $(VARIANTS),--variants '$(VARIANTS)') \
 	$(if $(REPOSITORY),--repository $(REPOSITORY))
 ARGS_docs := $(if $(REPOSITORY),--repository $(REPOSITORY)) $(if $(SERVE),--serve)
-ARGS_amalgamation = --port $(PORT) $(LIB_CORE)
+ARGS_amalgamation = --port $(PORT) $(if $(PREFIX),--prefix $(PREFIX)) $(LIB_CORE)
 ARGS_test := $(if $(FULL),--full)
 ARGS_check := $(if $(SUITE),--suite '$(SUITE)') $(if $(FAILFAST),--fail-fast) $(if $(WATCH),--watch)
 ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))

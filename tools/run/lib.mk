@@ -92,9 +92,10 @@ $(B)/libquarry-port.a: $(USE_OBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 define lib_line
 lib: $(LIB_BOTH)
-	@echo 'a program of yours:  $(LIBCC) $(strip $(LIBFLAGS) $(if $(PREFIX),-include \
-		$(B)/include/quarry/prefix.h)) -I$(B)/include -I$(PORT) -pthread program.c \
-		-Wl,--start-group $(LIB_BOTH) -Wl,--end-group -o program'
+	$(if $(filter install,$(MAKECMDGOALS)),,@echo 'a program of yours:  $(LIBCC) \
+		$(strip $(LIBFLAGS) $(if $(PREFIX),-include $(B)/include/quarry/prefix.h)) \
+		-I$(B)/include -I$(PORT) -pthread program.c -Wl,--start-group $(LIB_BOTH) \
+		-Wl,--end-group -o program')
 endef
 # pkg-config finds the installed library, with the hosted port, as quarry-mm.
 prefix ?= /usr/local
@@ -107,7 +108,10 @@ install: lib
 	$(Q)cp $(LIB_BOTH) '$(TO)/lib/'
 	$(Q)sed 's,@prefix@,$(prefix),; s,@version@,$(VERSION),' tools/run/quarry-mm.pc.in \
 		> '$(TO)/lib/pkgconfig/quarry-mm.pc'
-	@echo '$(TO)/lib/libquarry-mm.a, version $(VERSION)'
+	@echo '$(TO)/lib/libquarry-mm.a, version $(VERSION); a program of yours:'
+	@echo '  export PKG_CONFIG_PATH=$(prefix)/lib/pkgconfig'
+	@echo '  $(LIBCC) $$$$(pkg-config --cflags quarry-mm) program.c' \
+		'$$$$(pkg-config --libs quarry-mm) -o program'
 endef
 VERSION = $(shell sed -n 's/.*QUARRY_VERSION  *"\(.*\)"/\1/p' include/quarry/version.h)
 
@@ -143,7 +147,12 @@ mini: $(MINI)/mini.elf
 
 .PHONY: lib arena porting-check install mini always
 lib: $(B)/libquarry-mm.a
-$(if $(LIB_HOST),$(eval $(lib_line))$(eval $(install_rule)))
+define no_install
+install:
+	@echo 'install: a kernel copies build/libquarry-mm.a and build/include; without PORT' \
+		'the hosted port is installed' >&2; exit 2
+endef
+$(if $(LIB_HOST),$(eval $(lib_line))$(eval $(install_rule)),$(eval $(no_install)))
 arena: $(B)/use/arena
 	$(Q)$(B)/use/arena
 porting-check: $(B)/use/porting-check

@@ -96,8 +96,8 @@ def headers(build):
 
 def renamed(text, names, prefix):
     """The header with its functions and variables renamed; members of structures keep their
-    names."""
-    out, last, at_struct, scopes, member = [], "", False, [], False
+    names, and so do the rows X(name) of a table, which become parts of other names."""
+    out, last, before, at_struct, scopes = [], "", "", False, []
     for token in TOKEN.findall(text):
         code = not token.isspace() and not token.startswith(("/*", "//"))
         if token == "{":
@@ -109,16 +109,17 @@ def renamed(text, names, prefix):
             at_struct = True
         elif code and token in ";=()":
             at_struct = False
-        member = last in (".", "->", "struct", "union", "enum") or bool(scopes and scopes[-1])
-        out.append(prefix + token if token in names and not member else token)
-        last = token if code else last
+        kept = last in (".", "->", "struct", "union", "enum") or bool(scopes and scopes[-1])
+        kept = kept or (before, last) == ("X", "(")
+        out.append(prefix + token if token in names and not kept else token)
+        before, last = (last, token) if code else (before, last)
     return "".join(out)
 
 
 def check_renamed():
     """Check that renamed() works, before its output is used."""
     text = "struct a {\n\tint f;\n};\nint f(struct f *p); /* f */\n#define F(x) (f((x)->f) + g)\n"
-    text += "extern struct a g;\n"
+    text += "X(g)\nextern struct a g;\n"
     want = text.replace("int f(", "int q_f(").replace("(f((x)->f) + g)", "(q_f((x)->f) + q_g)")
     want = want.replace("a g;", "a q_g;")
     if renamed(text, {"f", "g"}, "q_") != want:
@@ -129,6 +130,23 @@ def for_cplusplus(text):
     """A header of C, for C++ too: there its declarations, behind the first #include lines, have C
     linkage.  A header without a guard has macros only."""
     return GUARDED.sub(rf"\1{C_BEGINS}\n\2\n{C_ENDS}\3", text)
+
+
+def prefixed(path, texts):
+    """(names of the object or archive @path that get the prefix, these and inline functions of the
+    headers @texts)"""
+    defined, needed = symbols(path)
+    words = set(re.findall(r"\w+", " ".join(texts)))
+    linked = {name for name in defined | (needed & words) if not KEPT.fullmatch(name)}
+    return linked, linked | {name for text in texts for name in INLINE.findall(text)}
+
+
+def check_prefix(prefix):
+    if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix):
+        sys.exit(
+            f"PREFIX={prefix}: it begins names, so wanted are letters, digits and _; "
+            "the directory of make install is prefix="
+        )
 
 
 def make(build, prefix, defines):
@@ -149,10 +167,7 @@ def make(build, prefix, defines):
             write(os.path.join(build, path), text)
         return
     check_renamed()
-    defined, needed = symbols(plain)
-    words = set(re.findall(r"\w+", " ".join(texts.values())))
-    linked = {name for name in defined | (needed & words) if not KEPT.fullmatch(name)}
-    names = linked | {name for text in texts.values() for name in INLINE.findall(text)}
+    linked, names = prefixed(plain, texts.values())
     for path, text in texts.items():
         write(os.path.join(build, path), renamed(text, names, prefix))
     head = "/* SPDX-License-Identifier: MIT */\n/* prefix.h: made by tools/run/lib.py, for sources "
@@ -172,8 +187,7 @@ def main():
     parser.add_argument("--port", default="arch/host")
     parser.add_argument("--define", action="append", default=[])
     args = parser.parse_args()
-    if args.prefix and not re.fullmatch(r"[A-Za-z_]\w*", args.prefix):
-        sys.exit(f"PREFIX={args.prefix}: wanted letters, digits and _")
+    check_prefix(args.prefix)
     if args.what == "make":
         make(args.build, args.prefix, args.define)
     else:

@@ -195,6 +195,11 @@ def test_amalgamation(build):
         flags = [f"-I{folder}", f"-I{folder}/one", f"-I{TEMPLATE}", *BARE.split()]
         objects = compiled(cc, folder, alone, [*flags, *no_system_headers(cc).split()])
         linked(cc, f"{folder}/template.{cc}", objects, "-nostdlib", "-static", "-no-pie")
+    make(build, "amalgamation", PORT=TEMPLATE, PREFIX="q_")
+    names = set().union(*lib.symbols(compiled("gcc", folder, [f"{folder}/quarry.c"], [])[0]))
+    bare = [n for n in names if not n.startswith("q_") and not lib.KEPT.fullmatch(n)]
+    if bare or len(names) < 100:
+        raise Wrong(f"quarry.c with a prefix has {len(names)} names, without it: {' '.join(bare)}")
     make(build, "amalgamation", "lib", CORE="1", PORT="arch/host")
     rooms.write(os.path.join(ROOT, folder, "program.c"), lib.program())
     flags = [f"-I{build}/include", "-Iarch/host", "-pthread"]
