@@ -46,7 +46,7 @@ void monitor_no_such(const char *name)
 	for (i = 0; (c = monitor_command(i)); i++) {
 		unsigned n = edits(name, c->name);
 
-		if (n < least && 2 * n <= strlen(c->name)) {
+		if (n < least && 2 * n <= strlen(c->name) && *name == *c->name) {
 			least = n;
 			nearest = c;
 		}

@@ -52,6 +52,7 @@ def pack(lab, path, options):
             archive.writestr(info, text.format(lab=lab, options=shlex.join(options)))
         for name in rooms.all_files():
             archive.write(os.path.join(labs.ROOT, name), "quarry/" + name)
+    print(f"{path}: upload it under Configure Autograder, or build an image with its Dockerfile")
 
 
 def late_days(autograder):

@@ -129,6 +129,18 @@ def without_source(one, track=None):
     return {path for path in found if path.endswith(".c")} - {*one.files, *one.extra}
 
 
+README = """# Lab {lab}: {title}
+
+Read [the handout](labs/{lab}/handout.md). In this tree these commands work:
+
+    make grade LAB={lab}       grade what you have written
+    make lab, make lab-kernel  the lab's suites, hosted and in QEMU
+    make run                   boot a kernel with your code in it
+
+All others need Quarry's own tree. [When a test fails](docs/students.md) says what to do then.
+"""
+
+
 def write(one, folder, track=None, own=None):
     """Write the student's tree into a new directory."""
     os.makedirs(folder)
@@ -140,6 +152,7 @@ def write(one, folder, track=None, own=None):
         shutil.copy2(os.path.join(ROOT, path), to, follow_symlinks=False)
     for path, text in [*texts(one), *texts_to_come(one, track).items()]:
         rooms.write(os.path.join(folder, path), text)
+    rooms.write(os.path.join(folder, "README.md"), README.format(lab=one.name, title=one.title))
     names = order(track)
     for path in [p for n in names[: names.index(one.name)] for p in labs.lab(n).files if own]:
         if os.path.exists(os.path.join(own, path)):

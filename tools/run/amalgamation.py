@@ -151,7 +151,7 @@ def with_prefix(texts, prefix):
         cc = os.environ.get("LIBCC", "gcc").split()
         words = [*cc, *FLAGS.split(), "-c", f"{folder}/quarry.c", "-o", f"{folder}/o"]
         if (done := rooms.call(words)).returncode:
-            sys.exit(f"{done.stdout}\nPREFIX={prefix}: quarry.c does not compile: {' '.join(words)}")
+            sys.exit(f"{done.stdout}\nPREFIX={prefix}: does not compile: {' '.join(words)}")
         names = lib.prefixed(f"{folder}/o", texts)[1]
     return [lib.renamed(text, names, prefix) for text in texts]
 
