@@ -159,8 +159,9 @@ def judge(counts, pages, script, ident, runs, right, before=None):
     good = outcomes == [expected] and same
     which = f"{', '.join(outcomes)}: {'' if good else 'NOT '}as expected"
     which += "" if good else f" ({expected})"
-    equal = "equal" if same else "DIFFER"
-    print(f"    {which}; {len(all_runs)} runs on {', '.join(runs)}: traces {equal}", flush=True)
+    equal, nr = "equal" if same else "DIFFER", len(all_runs)
+    count = f"{nr} run{'s' * (nr > 1)} on {', '.join(runs)}"
+    print(f"    {which}; {count}: traces {equal}", flush=True)
     counts.one(good, name)
     if good:
         pages.show(script.name, ident, first, expected, right)
