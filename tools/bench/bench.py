@@ -187,7 +187,8 @@ def unpacked_traces(build):
 def measure(boot, number, build, profile=()):
     """(figures, seconds) of one boot; with @profile, names of functions, the lines of their profile
     replace the figures."""
-    machine = dict(boot.machine, icount=True, timeout=900)
+    # With disks, as all that was recorded: without, CPUs under load meet at other moments.
+    machine = dict(boot.machine, machine="q35,sata=on", icount=True, timeout=900)
     more, name = "", f"bench-{os.getpid()}-{number}"  # several may run at once in one tree
     if boot.trace:
         machine["module"] = unpacked(boot.trace, build)

@@ -159,9 +159,8 @@ def judge(counts, pages, script, ident, runs, right, before=None):
     good = outcomes == [expected] and same
     which = f"{', '.join(outcomes)}: {'' if good else 'NOT '}as expected"
     which += "" if good else f" ({expected})"
-    equal, nr = "equal" if same else "DIFFER", len(all_runs)
-    count = f"{nr} run{'s' * (nr > 1)} on {', '.join(runs)}"
-    print(f"    {which}; {count}: traces {equal}", flush=True)
+    count = f"{len(all_runs)} run{'s' * (len(all_runs) > 1)} on {', '.join(runs)}"
+    print(f"    {which}; {count}: traces {'equal' if same else 'DIFFER'}", flush=True)
     counts.one(good, name)
     if good:
         pages.show(script.name, ident, first, expected, right)
