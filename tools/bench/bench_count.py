@@ -35,8 +35,8 @@ def plugin(build):
     """The path of the plugin, made for this QEMU."""
     path = os.path.join(build, "count.so")
     why = qemu.make_plugin(SOURCE, path)
-    if why:
-        raise Failed(f"{SOURCE}: {why}")
+    if why or not os.path.getsize(path):
+        raise Failed(f"{SOURCE}: {why or 'this QEMU does not load it'}")
     return path
 
 

@@ -68,6 +68,16 @@ def tests(one):
 # ---- counting ----------------------------------------------------------------------------------
 
 
+def places(elf, function, pattern):
+    """[(address, that of the next)] of the instructions of @function like @pattern; not none."""
+    code = bench_count.instructions(elf, function)
+    ends = [*(here for _, here, _ in code[1:]), None]
+    rows = [(here, end) for (_, here, text), end in zip(code, ends) if re.match(pattern, text)]
+    if not rows:
+        raise bench_count.Failed(f"{elf}: {function} has no {pattern}")
+    return rows
+
+
 def spec(elf):
     """The text of the plugin's spec: the calls of the allocator in the replay are windows."""
     rows = [line.split() for line in bench_count.said(*nm.COMMAND, "-n", elf).split("\n")]
@@ -75,28 +85,21 @@ def spec(elf):
     lines = [("text", at["image_start"], at["text_end"]), ("stacks", *bench_count.STACKS)]
     lines.append(("entry", at["trap_stubs"], at["trap_common"]))
     for name in LEAVES:
-        code = bench_count.instructions(elf, name)
-        lines += [("leave", here, here + 1) for _, here, text in code if text.startswith("iret")]
+        lines += [("leave", here, here + 1) for here, _ in places(elf, name, r"iret")]
     for name, called in CALLS.items():
-        code, before = bench_count.instructions(elf, name), len(lines)
-        for (_, here, text), (_, after, _) in zip(code, code[1:]):
-            if text.startswith("call") and text.endswith(f"<{called}>"):
-                lines += [("call", here, ROW), ("next", after, ROW)]
-        if len(lines) == before:
-            raise bench_count.Failed(f"{elf}: {name} does not call {called}")
+        for here, after in places(elf, name, rf"call.*<{called}>$"):
+            lines += [("call", here, ROW), ("next", after, ROW)]
     return "".join(f"{kind} {a:x} {b:x}\n" for kind, a, b in lines)
 
 
 def counted(image, trace, build, folder):
     """(instructions, cache lines) of an event of the trace, in the kernel @image; and the functions
     with most instructions."""
-    paths = {name: os.path.join(folder, "perf." + name) for name in ("spec", "counts", "trace")}
+    paths = {name: os.path.join(folder, "perf." + name) for name in ("spec", "counts")}
     with open(paths["spec"], "w", encoding="utf-8") as f:
         f.write(spec(image))
-    piece = trace_excerpt.excerpt(os.path.join(labs.ROOT, trace), 0, PIECE)
-    rooms.write(os.path.abspath(paths["trace"]), "\n".join(piece) + "\n")
     plugin = f"{bench_count.plugin(build)},spec={paths['spec']},out={paths['counts']}"
-    options = {"module": paths["trace"], "extra": ["-plugin", plugin]}
+    options = {"module": trace, "extra": ["-plugin", plugin]}
     done = lab_kernel.boot(image, "none", cpus=1, mem=MEM, more=MORE, **options)
     row, said, text = None, EVENTS.search(done.text), ""
     if os.path.exists(paths["counts"]):
@@ -122,7 +125,17 @@ def profile(text, image, events):
     return [f"{times:.1f} of them in {name}" for name, times in most]
 
 
-def reference(one, build, folder):
+def write_piece(trace, events, to):
+    rooms.write(to, "\n".join(trace_excerpt.excerpt(trace, 0, events)) + "\n")
+
+
+def piece(kernel):
+    """The path of the first events of the lab's trace, which are written once."""
+    trace, to = os.path.join(labs.ROOT, kernel.one.trace), os.path.join(kernel.lab, "trace")
+    return kernel.builder.make(to, [trace], write_piece, trace, PIECE, to)
+
+
+def reference(one, build, folder, trace):
     """counted() of the reference; it is kept, since the same kernel has the same counts."""
     image = Reference(one, build, own=True).program(None, "reference")
     with open(image, "rb") as f:
@@ -133,7 +146,7 @@ def reference(one, build, folder):
             found = json.load(f)
         if found["of"] == key:
             return found["counts"]
-    found = {"of": key, "counts": counted(image, one.trace, build, folder)}
+    found = {"of": key, "counts": counted(image, trace, build, folder)}
     with open(kept, "w", encoding="utf-8") as f:
         json.dump(found, f)
     return found["counts"]
@@ -144,10 +157,11 @@ def measured(grade, folder):
     one, build = grade.one, os.path.abspath(os.path.join(labs.ROOT, grade.args.build))
     kernel = lab_kernel.Kernel(one, build, own=True)
     with alone(grade.args.build):
-        ours = reference(one, build, folder)
+        trace = piece(kernel)
+        ours = reference(one, build, folder, trace)
         image = kernel.program(grade.tree, grade.label)
     try:
-        return counted(image, one.trace, build, folder), ours
+        return counted(image, trace, build, folder), ours
     finally:
         if getattr(grade.args, "clean", False):
             shutil.rmtree(kernel.folder(grade.label), ignore_errors=True)

@@ -61,9 +61,9 @@ def make_plugin(source, path):
     """Make a plugin for the QEMU that is here, unless it is there; the reason if this QEMU loads it
     with none of APIS, and then the file is empty.  Another process may make it at the same time."""
     path = os.path.abspath(path)
-    newest = max(map(os.path.getmtime, (source, rooms.tool("qemu_plugin.h"))))
-    if os.path.exists(path) and os.path.getmtime(path) >= newest:
-        return "" if os.path.getsize(path) else "QEMU did not load it"
+    of = [source, rooms.tool("qemu_plugin.h"), shutil.which(ENDS.split()[0]) or source]
+    if os.path.exists(path) and os.path.getmtime(path) >= max(map(os.path.getctime, of)):
+        return ""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     new = f"{path[:-3]}-{os.getpid()}.so"
     cc = [*os.environ.get("HOSTCC", "gcc").split(), *PLUGIN_FLAGS.split(), "-o", new, source]

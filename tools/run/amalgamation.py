@@ -148,7 +148,7 @@ def with_prefix(texts, prefix):
     with tempfile.TemporaryDirectory() as folder:
         for name, text in zip(("quarry.h", "quarry.c"), texts):
             rooms.write(f"{folder}/{name}", text)
-        cc = os.environ.get("LIBCC", "gcc").split()
+        cc = os.environ.get("HOSTCC", "gcc").split()
         words = [*cc, *FLAGS.split(), "-c", f"{folder}/quarry.c", "-o", f"{folder}/o"]
         if (done := rooms.call(words)).returncode:
             sys.exit(f"{done.stdout}\nPREFIX={prefix}: does not compile: {' '.join(words)}")

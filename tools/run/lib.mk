@@ -147,12 +147,12 @@ mini: $(MINI)/mini.elf
 
 .PHONY: lib arena porting-check install mini always
 lib: $(B)/libquarry-mm.a
-define no_install
+$(if $(LIB_HOST),$(eval $(lib_line))$(eval $(install_rule)))
+ifeq ($(LIB_HOST),)
 install:
-	@echo 'install: a kernel copies build/libquarry-mm.a and build/include; without PORT' \
+	@echo 'install: a kernel copies $(B)/libquarry-mm.a and $(B)/include; without PORT' \
 		'the hosted port is installed' >&2; exit 2
-endef
-$(if $(LIB_HOST),$(eval $(lib_line))$(eval $(install_rule)),$(eval $(no_install)))
+endif
 arena: $(B)/use/arena
 	$(Q)$(B)/use/arena
 porting-check: $(B)/use/porting-check

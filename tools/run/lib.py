@@ -142,6 +142,8 @@ def prefixed(path, texts):
 
 
 def check_prefix(prefix):
+    """Check the prefix that was asked for, and renamed(), before their use."""
+    check_renamed()
     if prefix and not re.fullmatch(r"[A-Za-z_]\w*", prefix):
         sys.exit(
             f"PREFIX={prefix}: it begins names, so wanted are letters, digits and _; "
@@ -166,7 +168,6 @@ def make(build, prefix, defines):
         for path, text in texts.items():
             write(os.path.join(build, path), text)
         return
-    check_renamed()
     linked, names = prefixed(plain, texts.values())
     for path, text in texts.items():
         write(os.path.join(build, path), renamed(text, names, prefix))

@@ -179,8 +179,8 @@ def check_why():
 def linked(page, source):
     """A page of web/ with links to the project, of which @source is the address of the files."""
     project = source.split("/blob/")[0]
-    links = {project: "Project", f"{source}docs/web.md": "About"}
-    links |= {f"{source}docs/races/README.md": "Prose"}
+    paths = {"docs/web.md": "About", "docs/races/README.md": "Prose"}
+    links = {project: "Project"} | {source + path: name for path, name in paths.items()}
     made = "".join(f'  <a href="{to}">{name}</a>\n    ' for to, name in links.items())
     return page.replace("</nav>", made + "</nav>") if source else page
 
