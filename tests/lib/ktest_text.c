@@ -45,13 +45,13 @@ void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ..
 		printk("  # more failures of this test are not printed\n");
 }
 
-/* "-12" and "0x1ful", not "2 * n". */
-static bool is_number(const char *text)
+/* "-EBUSY" and "FREE_MAP_NONE", not "page" and not "12". */
+static bool is_constant(const char *text)
 {
 	text += *text == '-';
-	if (*text < '0' || *text > '9')
+	if (*text < 'A' || *text > 'Z')
 		return false;
-	while (*text > ' ')
+	while ((*text >= 'A' && *text <= 'Z') || (*text >= '0' && *text <= '9') || *text == '_')
 		text++;
 	return !*text;
 }
@@ -59,11 +59,11 @@ static bool is_number(const char *text)
 void ktest_differ(struct ktest *t, const char *file, int line, const char *what, const char *wanted,
     long long have, long long want)
 {
-	if (is_number(wanted))
-		ktest_fail(t, file, line, "expected %s == %lld, got %lld", what, want, have);
-	else
+	if (is_constant(wanted))
 		ktest_fail(t, file, line, "expected %s == %lld, got %lld; %lld is %s", what, want,
 		    have, want, wanted);
+	else
+		ktest_fail(t, file, line, "expected %s == %lld, got %lld", what, want, have);
 }
 
 static size_t word_length(const char *word)

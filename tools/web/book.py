@@ -4,9 +4,10 @@
 
 Its chapters are pages of docs/, its code the sources, its exercises the labs' handouts.
 
-Each sitting of the evening is followed by the functions that its table names, as they stand in the
-sources; the exhibits are chapters; the labs give goals and questions as exercises.  Links between
-pages of the book become its references, other links text.  pandoc makes DIR/book.html, and
+Each sitting of the evening is followed by the functions of mm/ that its table names, as they stand
+there; the exhibits are chapters, with a row for the steps that a CPU makes one after the other, and
+without what only the explorer and the models show; the labs give goals and questions.  Links
+between pages of the book become its references, other links text.  pandoc makes DIR/book.html, and
 weasyprint the PDF.
 """
 import os
@@ -35,22 +36,22 @@ LINK = re.compile(r"(!?)\[((?:[^][]|\[[^]]*\])*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
 STOP = re.compile(r"^\| \d+ \| ([^|]*) \| [\d ]+ \| (.*) \|$", re.MULTILINE)
 LONGEST = 45  # lines of a function that is shown
 STYLE = """
-@page { size: A4; margin: 18mm 22mm 20mm;
+@page { size: A4; margin: 15mm 18mm 17mm;
   @bottom-center { content: counter(page); font: 8pt serif } }
 @page :first { @bottom-center { content: none } }
-html { font: 9.4pt/1.38 "DejaVu Serif", serif; hyphens: auto }
-h1 { break-before: page; font-size: 17pt; string-set: chapter content() }
-h1.part { text-align: center; padding: 12mm 0; font-size: 22pt }
-h1.part + h1, h1.short { break-before: avoid }
+html { font: 9pt/1.3 "DejaVu Serif", serif; hyphens: auto }
+h1 { font-size: 17pt; string-set: chapter content() }
+h1.part { break-before: page; text-align: center; font-size: 22pt }
 header { padding-top: 70mm; text-align: center; break-after: page }
 header .title { font-size: 26pt; break-before: avoid } col { width: auto !important }
-h2 { font-size: 12pt } h3 { font-size: 10pt } h1, h2, h3 { break-after: avoid; line-height: 1.2 }
-pre, code { font: 7.2pt/1.25 "DejaVu Sans Mono", monospace; hyphens: none }
-pre { white-space: pre-wrap; background: #f4f4f1; padding: 2mm; border-left: 1mm solid #ccc }
-table { border-collapse: collapse; font-size: 7.8pt; width: 100%; margin: 1.5mm 0 }
-td, th { border-bottom: 0.2mm solid #bbb; padding: 0.25mm 1mm; text-align: left;
-  vertical-align: top; line-height: 1.22;  overflow-wrap: anywhere }
-img { max-width: 100%; max-height: 110mm } a { color: inherit; text-decoration: none }
+h2 { font-size: 12pt; margin: 3mm 0 1.5mm } h3 { font-size: 9pt; margin: 2mm 0 1mm } p, ul, ol { margin: 1.4mm 0 } h1, h2, h3 { break-after: avoid; line-height: 1.2 }
+pre, code { font: 6.8pt/1.14 "DejaVu Sans Mono", monospace; hyphens: none }
+pre { margin: 1mm 0; white-space: pre-wrap; background: #f4f4f1; padding: 1.5mm; border-left: 1mm solid #ccc }
+table { border-collapse: collapse; font-size: 7.4pt; width: 100%; margin: 1mm 0 }
+td, th { border-bottom: 0.2mm solid #bbb; padding: 0 1mm; text-align: left;
+  vertical-align: top; line-height: 1.12 }
+td code { overflow-wrap: anywhere } .two { columns: 2 }
+img { max-width: 100%; max-height: 62mm } a { color: inherit; text-decoration: none }
 #TOC ul { list-style: none; padding-left: 4mm } #TOC a::after { content: leader(". ")
   target-counter(attr(href), page) }
 blockquote { margin: 2mm 4mm; font-style: italic }
@@ -100,7 +101,7 @@ def with_code(text):
         out.append(text[at : sitting.end()])
         at = sitting.end()
         for files, words in STOP.findall(sitting[0]):
-            for path in [p for p in re.findall(r"`([\w/]+\.[ch])`", files)]:
+            for path in [p for p in re.findall(r"`(mm/[\w/]+\.[ch])`", files)]:
                 for name in dict.fromkeys(re.findall(r"`(\w+)`", words)):
                     if code := function(path, name):
                         out.append(f"\n### `{name}` ({path})\n\n```c\n{code}\n```\n\n")
@@ -114,13 +115,42 @@ def exercises(text):
     return head + "\n\n" + "\n".join(kept)
 
 
+def joined(rows):
+    """The rows of a run; neighbours in which one CPU makes a step are one row, if both are marked."""
+    out = []
+    for row in rows:
+        step, *cells = [cell.strip() for cell in row.strip("|\n").split("|")]
+        step, _, mark = step.partition(" ")
+        done = [i for i, cell in enumerate(cells) if cell]
+        if out and len(done) == 1 and out[-1][:2] == [done, mark]:
+            out[-1][3] = step
+            out[-1][4][done[0]] += "; " + cells[done[0]]
+        else:
+            out.append([done, mark, step, step, cells])
+    lines = []
+    for _, mark, first, last, cells in out:
+        steps = first if first == last else f"{first}\u2011{last}"  # no line ends in it
+        lines.append(f"| {steps}\u00a0{mark} | {' | '.join(cells)} |\n")
+    return "".join(lines)
+
+
+def exhibit(text):
+    """An exhibit's page: its runs as tables only, short ones; no results of other programs."""
+    text = re.sub(r"^## (?:Found without a script|The model)\n.*?(?=^## )", "", text, flags=re.M | re.S)
+    text = re.sub(r"^!\[.* in time\].*\n\n", "", text, flags=re.M)
+    rows = r"((?:^\| \d+[ *]*\|.*\n)+)"
+    return re.sub(rows, lambda found: joined(found[1].splitlines()), text, flags=re.M)
+
+
 def chapter(path):
     text = rooms.read(path)
     text = with_code(text) if path == "docs/evening.md" else text
     text = exercises(text) if path.startswith("labs/") else text
+    text = exhibit(text) if path.startswith("docs/races/") else text
     text = without_fences(text, lambda part: linked(path, part))
     mark = f"{{#{anchor(path)}{' .short' if path.startswith('labs/') else ''}}}"
-    return re.sub(r"^# (.*)$", rf"# \1 {mark}", text, count=1, flags=re.MULTILINE)
+    text = re.sub(r"^# (.*)$", rf"# \1 {mark}", text, count=1, flags=re.MULTILINE)
+    return f"::: two\n{text}\n:::\n" if path == "docs/GLOSSARY.md" else text
 
 
 def book():
