@@ -153,29 +153,39 @@ static void say_and_spin(u32 *said, const u32 *until)
 		cpu_relax();
 }
 
-static void end_task_of_second(void)
+static void adopt_second(void)
 {
 	while (!load_acquire(&x.second))
 		cpu_relax();
 	say_and_spin(&x.flag, NULL);
 	x.thread[1]->task = &x.task;
 	TAILQ_INSERT_TAIL(&x.task.threads, x.thread[1], task_link);
-	task_end(&x.task, TASK_KILLED, 0);
 }
+
+ROLE(end_task_of_second, adopt_second(); task_end(&x.task, TASK_KILLED, 0));
+ROLE(end_second_as_victim, adopt_second(); x.flag = task_end_victim(&x.task, 5));
 
 static bool is_killed(void *arg)
 {
 	return task_interrupted();
 }
 
-static void sleep_until_killed(void)
+static bool has_reserve(void *arg)
+{
+	return READ_ONCE(port_task()->reserve);
+}
+
+static void sleep_until(bool (*cond)(void *))
 {
 	say_and_spin(&x.second, &x.flag);
-	x.done = wait_until(&x.wq, is_killed, NULL, WAIT_FOREVER);
+	x.done = wait_until(&x.wq, cond, NULL, WAIT_FOREVER);
 	spin_lock(&x.task.lock);
 	thread_current()->task = NULL;
 	spin_unlock(&x.task.lock);
 }
+
+ROLE(sleep_until_killed, sleep_until(is_killed));
+ROLE(sleep_until_reserve, sleep_until(has_reserve));
 
 JUDGE_BY(judge_killed,
     (kfree(x.task.shares), x.done ? NULL : "its task has ended, and the wait says no"));
@@ -325,6 +335,8 @@ static const struct set sets[] = {
         .role = {wait_twice_with_an_alarm, wake, wake_second}),
     X(a_task_ends_while_its_thread_goes_to_sleep, new_shares, judge_killed,
         .role = {end_task_of_second, sleep_until_killed}),
+    X(a_victim_gets_its_reserve_while_it_goes_to_sleep, new_shares, judge_killed,
+        .role = {end_second_as_victim, sleep_until_reserve}),
     X(a_lock_is_freed_by_its_last_owner, new_lock, judge_both_ended,
         .role = {lock_and_free_as_last, lock_and_free_as_last}),
     X(a_lock_is_freed_by_an_owner_that_never_slept, new_held_lock, judge_both_ended,
