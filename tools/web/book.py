@@ -44,9 +44,11 @@ h1 { font-size: 17pt; string-set: chapter content() }
 h1.part { break-before: page; text-align: center; font-size: 22pt }
 header { padding-top: 70mm; text-align: center; break-after: page }
 header .title { font-size: 26pt; break-before: avoid } col { width: auto !important }
-h2 { font-size: 12pt; margin: 3mm 0 1.5mm } h3 { font-size: 9pt; margin: 2mm 0 1mm } p, ul, ol { margin: 1.4mm 0 } h1, h2, h3 { break-after: avoid; line-height: 1.2 }
+h2 { font-size: 12pt; margin: 3mm 0 1.5mm } h3 { font-size: 9pt; margin: 2mm 0 1mm }
+p, ul, ol { margin: 1.4mm 0 } h1, h2, h3 { break-after: avoid; line-height: 1.2 }
 pre, code { font: 6.8pt/1.14 "DejaVu Sans Mono", monospace; hyphens: none }
-pre { margin: 1mm 0; white-space: pre-wrap; background: #f4f4f1; padding: 1.5mm; border-left: 1mm solid #ccc }
+pre { margin: 1mm 0; white-space: pre-wrap; background: #f4f4f1; padding: 1.5mm;
+  border-left: 1mm solid #ccc }
 table { border-collapse: collapse; font-size: 7.4pt; width: 100%; margin: 1mm 0 }
 td, th { border-bottom: 0.2mm solid #bbb; padding: 0 1mm; text-align: left;
   vertical-align: top; line-height: 1.12 }
@@ -116,7 +118,7 @@ def exercises(text):
 
 
 def joined(rows):
-    """The rows of a run; neighbours in which one CPU makes a step are one row, if both are marked."""
+    """The rows of a run; neighbours with a step of one CPU are one row, unless one is marked."""
     out = []
     for row in rows:
         step, *cells = [cell.strip() for cell in row.strip("|\n").split("|")]
@@ -136,7 +138,8 @@ def joined(rows):
 
 def exhibit(text):
     """An exhibit's page: its runs as tables only, short ones; no results of other programs."""
-    text = re.sub(r"^## (?:Found without a script|The model)\n.*?(?=^## )", "", text, flags=re.M | re.S)
+    elsewhere = r"^## (?:Found without a script|The model)\n.*?(?=^## )"
+    text = re.sub(elsewhere, "", text, flags=re.M | re.S)
     text = re.sub(r"^!\[.* in time\].*\n\n", "", text, flags=re.M)
     rows = r"((?:^\| \d+[ *]*\|.*\n)+)"
     return re.sub(rows, lambda found: joined(found[1].splitlines()), text, flags=re.M)
