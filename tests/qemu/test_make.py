@@ -359,6 +359,11 @@ def test_help_names_everything(make):
     assert sorted(soaks) == sorted(soak.TARGETS), out
 
 
+def test_a_port_is_not_installed(make):
+    status, out = make("install", PORT="examples/port-template")
+    assert status and "install: a kernel copies " in out, out
+
+
 @pytest.mark.parametrize("given", ["a,b", "a b", " a,  b ", "a,b,"])
 @pytest.mark.parametrize("target", [["model"], ["grade", "LAB=2"]])
 def test_names_in_only_have_commas_or_blanks(target, given):

@@ -104,6 +104,8 @@ def test_a_students_own_files_of_earlier_labs_go_on(tmp_path):
         (own / path).parent.mkdir(parents=True, exist_ok=True)
         (own / path).write_text("mine\n")
     skeleton.write(labs.lab("5"), str(folder), "core", str(own))
+    readme = (folder / "README.md").read_text()
+    assert "make grade LAB=5" in readme and "(labs/5/handout.md)" in readme
     # Lab 4 comes before lab 5, and lab 1 is not of the track.
     assert (folder / "mm/core/pcp.c").read_text() == "mine\n"
     assert "LAB_TODO" in (folder / "mm/core/drain.c").read_text()
