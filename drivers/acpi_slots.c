@@ -153,7 +153,7 @@ static void arrive(struct slot_bank *bank, unsigned i, bool again)
 
 	slot->dev = device_of(bank);
 	err = bank->user.take(bank->user.arg, &slot->dev, &why);
-	if (again && err == -ENOMEM) /* the host knows */
+	if (again && err && err != -EALREADY && err != -EEXIST) /* the host knows */
 		return;
 	slot->err = 0;
 	slot->why = NULL;

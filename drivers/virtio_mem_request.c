@@ -215,6 +215,13 @@ static int read_wish(struct virtio_mem *vm, u64 *plugged)
 	return 0;
 }
 
+bool virtio_mem_wishes_anew(struct virtio_mem *vm)
+{
+	unsigned long goal = vm->goal;
+
+	return READ_ONCE(vm->dev->config_changed) && !read_wish(vm, NULL) && vm->goal != goal;
+}
+
 int virtio_mem_read_goal(struct virtio_mem *vm)
 {
 	u64 plugged;

@@ -33,6 +33,8 @@ int virtio_mem_request(
     struct virtio_mem *vm, u16 type, unsigned long first, unsigned long nr, u16 *state);
 /* Read the constant part of the configuration: the region, cut into units. */
 int virtio_mem_read_geometry(struct virtio_mem *vm);
+/* After a failure: has the host another wish since it was last read? */
+bool virtio_mem_wishes_anew(struct virtio_mem *vm);
 /* Read the host's wish, and check that both sides count the same plugged units. */
 int virtio_mem_read_goal(struct virtio_mem *vm);
 /*

@@ -9,7 +9,7 @@
  *             invalid answers gets no requests until the host changes its wish.
  * Tests:      virtio_mem_turn, tests/qemu/test_virtio.py.
  */
-#include "drivers/virtio_mem.h"
+#include "drivers/virtio_mem_request.h"
 #include <quarry/errname.h>
 
 /* Time before an impossible step is tried again. */
@@ -59,11 +59,14 @@ u64 virtio_mem_turn(struct virtio_mem *vm)
 	vm->said.plugged = vm->nr_plugged;
 	vm->said.goal = vm->goal;
 	vm->said.err = err;
-	if (err != -EIO)
+	if (err != -EIO) {
 		vm->restarts = 0;
-	else if (++vm->restarts > MAX_RESTARTS)
-		wait = WAIT_FOREVER;
-	return wait;
+		return wait;
+	}
+	/* A device that fails says that its configuration has changed: only a wish counts. */
+	if (virtio_mem_wishes_anew(vm))
+		store_release(&vm->dev->config_changed, 1u);
+	return ++vm->restarts > MAX_RESTARTS ? WAIT_FOREVER : wait;
 }
 
 static void mem_thread(void *arg)

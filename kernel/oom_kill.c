@@ -130,12 +130,20 @@ static unsigned first_row_of(const struct account *family)
 
 /* ---- pages that count for the task that has them ---- */
 
-/* The number of the object's pages that already count for another task than the charged one. */
-static u32 *shared_of(struct vm_object *object)
+/*
+ * The number of the object's pages that already count for another task than the charged one; and
+ * @pays, the task that pays for it, looked up once in a decision: there may be many regions.
+ */
+static u32 *shared_of(struct vm_object *object, struct row **pays)
 {
-	if (object->oom_round != decision)
+	if (object->oom_round != decision) {
+		struct row *r = payer(object->account);
+
 		object->oom_shared = 0;
+		object->oom_payer = r ? (u32)(r - table) + 1 : 0;
+	}
 	object->oom_round = decision;
+	*pays = object->oom_payer ? &table[object->oom_payer - 1] : NULL;
 	return &object->oom_shared;
 }
 
@@ -143,16 +151,17 @@ static u32 *shared_of(struct vm_object *object)
  * No task is left that must pay for the object: @r pays, unless another task does already.  The
  * object's family, whose other tasks may live, pays no more: one of its rows notes that.
  */
-static void inherit(struct row *r, struct vm_object *object)
+static void inherit(struct row *r, struct vm_object *object, u32 *shared)
 {
-	unsigned family = first_row_of(family_of(object->account));
-	struct row *above = nearest(object->account);
-	u32 *shared = shared_of(object);
 	unsigned long pages, tables;
+	struct row *above;
+	unsigned family;
 
 	if (*shared)
 		return;
 	*shared = 1;
+	family = first_row_of(family_of(object->account));
+	above = nearest(object->account);
 	pages = vm_object_pages(object, zones_shared(r, object));
 	/* A pager has a page as buffer. */
 	tables = vm_object_tables(object) + (object->kind == OBJ_PAGER);
@@ -168,13 +177,13 @@ static void inherit(struct row *r, struct vm_object *object)
 /* @r has @nr pages of @object mapped in a region. */
 static void count_region(struct vm_object *object, unsigned long nr, void *arg)
 {
-	struct row *r = arg, *pays = payer(object->account);
-	u32 *shared = shared_of(object), present = vm_object_present(object);
+	struct row *r = arg, *pays;
+	u32 *shared = shared_of(object, &pays), present = vm_object_present(object);
 
 	if (zones_shared(r, object) != counted)
 		return;
 	if (!pays) {
-		inherit(r, object);
+		inherit(r, object, shared);
 		return;
 	}
 	if (pays->family == r->family || (object->kind != OBJ_PAGER && !pays->task->first))
@@ -191,8 +200,11 @@ static void count_region(struct vm_object *object, unsigned long nr, void *arg)
 
 static void count_handle(struct vm_object *object, void *arg)
 {
-	if (!payer(object->account))
-		inherit(arg, object);
+	struct row *pays;
+	u32 *shared = shared_of(object, &pays);
+
+	if (!pays)
+		inherit(arg, object, shared);
 }
 
 /* Objects that threads of @r give away: perhaps no table has a handle to them. */

@@ -211,15 +211,19 @@ bool smp_calling(unsigned cpu)
 	return READ_ONCE(slots[cpu].gate) % 2;
 }
 
+/* The interrupts are sent again: they may have been lost. */
 static void report_silence(const struct call_cpu *slot, u64 request, bool fatal)
 {
 	unsigned cpu;
 
-	for (cpu = 0; cpu < nr_cpus; cpu++)
-		if (cpumask_test(slot->asked, cpu) && READ_ONCE(slot->answered[cpu]) != request)
-			printk("smp: CPU %u has not answered call %lu of CPU %u, inbox bit %s\n",
-			    cpu, request, arch_cpu_id(),
-			    cpumask_test(slots[cpu].inbox, arch_cpu_id()) ? "still set" : "taken");
+	for (cpu = 0; cpu < nr_cpus; cpu++) {
+		if (!cpumask_test(slot->asked, cpu) || READ_ONCE(slot->answered[cpu]) == request)
+			continue;
+		printk("smp: CPU %u has not answered call %lu of CPU %u, inbox bit %s\n", cpu,
+		    request, arch_cpu_id(),
+		    cpumask_test(slots[cpu].inbox, arch_cpu_id()) ? "still set" : "taken");
+		arch_ipi_call(cpu);
+	}
 	if (fatal)
 		panic("smp: a cross-call of CPU %u was not answered", arch_cpu_id());
 	arch_backtrace_self();
@@ -272,8 +276,6 @@ static void smp_await(
 			report_silence(slot, request, false);
 			/* Do not count the time of the report against the target. */
 			*since = arch_clock_ns() - waited;
-			/* In case the interrupt was lost, send another one. */
-			arch_ipi_call(cpu);
 		}
 	}
 }

@@ -16,6 +16,7 @@
 
 #include <quarry/errno.h>
 #include <quarry/mm.h>
+#include <quarry/sched.h>
 #include <quarry/smp.h>
 
 BUILD_ASSERT(ABI_GIVE == ABI_WORD0 + ABI_WORDS);
@@ -51,13 +52,28 @@ static void hide_gift(struct cap *kept)
 /* ---- the task and its threads ---- */
 
 /*
- * Print each line with the task's name, so that no program can imitate the kernel.  printk has
- * interrupts off, 11 ms for a line of 128 bytes at 115200 baud, so long lines are cut, and the next
- * writer sleeps instead of polling for the console.
+ * printk has interrupts off, 11 ms for a line of 128 bytes at 115200 baud, so the next writer
+ * sleeps instead of polling for the console.  The lock is handed to a writer that has yet to run:
+ * it does not wait for turns of its task's other threads.  False: the task is ending.
  */
-static s64 sys_debug_write(struct syscall_regs *r)
+static bool write_line(const char *name, const char *text, size_t len)
 {
 	static struct mutex writing = {.l = {.wq = WAITQ_BARE("sys_debug_write")}};
+	bool ours;
+
+	sched_boost(true);
+	ours = mutex_lock_unless(&writing, task_interrupted, WAIT_FOREVER);
+	if (ours) {
+		printk("%s: %.*s\n", name, (int)len, text);
+		mutex_unlock(&writing);
+	}
+	sched_boost(false);
+	return ours;
+}
+
+/* Print each line with the task's name, so that no program can imitate the kernel. */
+static s64 sys_debug_write(struct syscall_regs *r)
+{
 	const struct task *task = task_current();
 	size_t len = r->arg[1], start, i;
 	char text[ABI_MAX_WRITE];
@@ -70,10 +86,8 @@ static s64 sys_debug_write(struct syscall_regs *r)
 		for (i = start; i < len && i - start < ABI_MAX_LINE && text[i] != '\n'; i++)
 			if (text[i] < ' ' || text[i] > '~')
 				text[i] = '?';
-		if (!mutex_lock_unless(&writing, task_interrupted, WAIT_FOREVER))
-			return -EINTR; /* the task is ending */
-		printk("%s: %.*s\n", task->name, (int)(i - start), text + start);
-		mutex_unlock(&writing);
+		if (!write_line(task->name, text + start, i - start))
+			return -EINTR;
 	}
 	return 0;
 }

@@ -48,8 +48,10 @@ s64 sys_map(struct syscall_regs *r)
 		return err;
 	/* sys_protect takes no handle, so the mapping records the rights of this handle. */
 	may = cap.rights & (VM_READ | VM_WRITE | VM_EXEC);
+	task_gives(cap.object);
 	err = vm_map(task_current()->space, r->arg[1], r->arg[2], (unsigned)prot | VM_MAY(may),
 	    cap.object, r->arg[3]);
+	task_gives(NULL);
 	cap_drop(&cap);
 	return err;
 }
@@ -96,7 +98,9 @@ static s64 serve(struct syscall_regs *r, int (*fn)(struct vm_object *, u64, u64)
 
 	if (err)
 		return err;
+	task_gives(cap.object);
 	err = fn(cap.object, r->arg[1], r->arg[2]);
+	task_gives(NULL);
 	cap_drop(&cap);
 	return err;
 }

@@ -129,8 +129,8 @@ static int start_as(unsigned as, const char *name, struct cap *gift, const u64 a
 
 		err = start_in(*out, name, gift, arg);
 		account_use(before);
-		WRITE_ONCE((*out)->starting, 0u);
 		if (err) {
+			WRITE_ONCE((*out)->starting, 0u);
 			task_abandon(*out);
 			task_put(*out);
 		}

@@ -159,6 +159,7 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 	}
 	task_get(task);
 	atomic_add(&reaper.nr_threads, 1u);
+	WRITE_ONCE(task->starting, 0u);
 	sched_add(t);
 	return number;
 }

@@ -27,7 +27,10 @@ struct memory_config {
 	/* pages of standby that come online together, whole pageblocks; 0: one */
 	unsigned long standby_step;
 	unsigned nr_cpus; /* at most the machine's, which is the variable of this name */
-	/* its threads are bound to CPU thread_cpus - 1; 0, if nr_cpus is the machine's: to none */
+	/*
+	 * Its threads are bound to CPU thread_cpus - 1, which stays online if nr_cpus is less than
+	 * the machine's.  0, if it is the machine's: to none.
+	 */
 	unsigned thread_cpus;
 	unsigned nr_nodes;
 	const u8 *distance; /* nr_nodes * nr_nodes; NULL: 10 to itself, 20 to any other */

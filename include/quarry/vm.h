@@ -132,6 +132,7 @@ struct vm_object {
 	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: no walk */
 	/* a, raised under o: removals of pages that may have emptied entries, not flushed yet */
 	u32 unflushed;
+	u32 oom_payer; /* as oom_shared: 1 + the row of the task that pays for it; 0: of none */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;                    /* c: the pager's data */
 	/* a: number of the reclaim run in which the pager refused the last page; 0: it took it */

@@ -246,7 +246,7 @@ void show_block(struct memory *mem, pfn_t pfn)
 {
 	static const char *const states[] = {"hole", "offline", "online", "?"};
 	const struct pageblock *pb;
-	unsigned long pages[NR_PAGE_STATES] = {0};
+	unsigned long pages[(PAGE_STATE_MASK >> PAGE_STATE_SHIFT) + 1] = {0};
 	unsigned state;
 	pfn_t head, block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
 
@@ -271,7 +271,7 @@ void show_block(struct memory *mem, pfn_t pfn)
 		pages[word_state(word)] += n;
 		head += n;
 	}
-	for (state = 0; state < NR_PAGE_STATES; state++)
+	for (state = 0; state < ARRAY_SIZE(pages); state++)
 		if (pages[state])
 			printk(
 			    "  %-12s %lu\n", page_state_name((enum page_state)state), pages[state]);

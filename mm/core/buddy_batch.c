@@ -94,7 +94,8 @@ static noinline unsigned take_from(struct zone *zone, pfn_t block, unsigned orde
 
 			/* The page of node @at: free_node backwards. */
 			low = base - PAGEBLOCK_PAGES + ((size_t)at << order);
-			record_bits(&r, TR_refill, page_to_pfn_in(zone->mem, low), order, bits);
+			record_bits(&r, TR_refill, block - PAGEBLOCK_PAGES + ((pfn_t)at << order),
+			    order, bits);
 			while (bits) {
 				i = highest_bit(bits);
 				bits &= ~(1ULL << i);

@@ -28,7 +28,7 @@ bool hotplug_trylock(struct memory *mem) NO_LOCK_ANALYSIS
 
 void hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
 {
-	u64 held = arch_clock_ns() - mem->hotplug_since;
+	u64 now = arch_clock_ns(), held = now - MIN(now, mem->hotplug_since);
 
 	KASSERT(mutex_is_held(&mem->hotplug));
 	if (held > mem->hotplug_longest)

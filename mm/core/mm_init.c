@@ -11,6 +11,7 @@
 #include "mm/core/buddy.h"
 #include "mm/core/claim.h"
 #include "mm/core/page.h"
+#include "mm/core/drain.h"
 #include "mm/core/pcp.h"
 #include <quarry/memory_init.h>
 
@@ -245,6 +246,7 @@ int memory_start(struct memory *mem)
 	for_each_zone(mem, zone)
 		zone_reset_limits(zone);
 	hotplug_unlock(mem);
+	pcp_zones_changed(mem); /* a CPU may have come before the memory was listed */
 	pcp_refresh_all(mem);
 	return mem->reclaim ? mem->reclaim->start(mem) : 0;
 }

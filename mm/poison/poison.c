@@ -127,7 +127,8 @@ static int poison_settle(struct poison_request *r)
 			if (err != -EAGAIN)
 				return err;
 		}
-		if (r->last)
+		/* A broken page that moved on once more is judged again, and doomed. */
+		if (r->last && !(r->hard && v == TAKE))
 			return -EBUSY;
 		MM_EVENT(r->mem, POISON_WAIT);
 		thread_sleep(PAUSE_NS);

@@ -437,10 +437,13 @@ void good_calls(void)
 
 static unsigned printing, writers;
 
-/* While a line is being printed, the other program tries to print. */
+/*
+ * While a line is being printed, the other program tries to print.  The one that prints does not
+ * wait for turns of its task's other threads, for which the other program would wait, too.
+ */
 static void print_slowly(const char *text)
 {
-	CHECK(!printing++);
+	CHECK(!printing++ && thread_current()->boosted);
 	thread_yield();
 	printing--;
 }
@@ -448,6 +451,7 @@ static void print_slowly(const char *text)
 static void write_once(u64 arg)
 {
 	GIVES(0, SYS_DEBUG_WRITE, DATA, 1);
+	CHECK(!thread_current()->boosted);
 	if (++writers < 2)
 		return;
 	threads_on_print = NULL;

@@ -337,6 +337,34 @@ void oom_gifts(void)
 	new_program(first, 2, look_at_call, 0);
 }
 
+static void map_it(u64 arg)
+{
+	CALL(SYS_SLEEP, THREADS_TICK_NS);
+	CHECK(!CALL(SYS_MAP, (u64)to_give, DATA + 64 * PAGE_SIZE, 1, 0, VM_READ));
+}
+
+/* The mapping waits; another thread could close the handle meanwhile. */
+static void look_at_mapping(u64 arg)
+{
+	struct vm_object *gift[ABI_MAX_THREADS];
+
+	mutex_lock(&giver->space->change);
+	CALL(SYS_SLEEP, 5 * THREADS_TICK_NS);
+	CHECK(task_gifts(giver, gift) == 1 && vm_object_present(gift[0]) == 2);
+	vm_object_put(gift[0]);
+	mutex_unlock(&giver->space->change);
+	x.done = true;
+}
+
+void oom_mapped(void)
+{
+	first = new_task(0);
+	giver = new_task(1);
+	to_give = has_object(giver, giver->account, 2);
+	new_program(giver, 1, map_it, 0);
+	new_program(first, 2, look_at_mapping, 0);
+}
+
 /* While the first task is loaded. */
 static void look_at_first(void)
 {

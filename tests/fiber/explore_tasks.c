@@ -15,8 +15,7 @@
 static void (*programs[PROGRAMS])(u64 arg);
 static u64 arguments[PROGRAMS];
 static unsigned nr_programs;
-void (*programs_started)(void);
-void (*programs_found)(void);
+void (*programs_started)(void), (*programs_found)(void);
 
 /* ---- programs ---- */
 
@@ -25,6 +24,7 @@ static void run_program(uintptr_t entry, const u64 arg[3])
 	unsigned nr = (unsigned)(entry - CODE);
 
 	explore_wait_start();
+	CHECK(!task_current()->starting);
 	if (nr < nr_programs) {
 		programs[nr](arguments[nr]);
 	} else if (programs_started) {

@@ -93,6 +93,7 @@ void good_calls(void);
 void writers_in_turn(void);
 void oom_said(void);
 void oom_gifts(void);
+void oom_mapped(void);
 void oom_first(void);
 void tasks_listed(void);
 void calls_without_objects(void);

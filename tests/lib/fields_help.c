@@ -408,6 +408,7 @@ const struct row rows[] = {
     LEFT(vm_object, account, POINTER),
     IDLE(vm_object, oom_round, oom_round, object, "set anew by each decision"),
     IDLE(vm_object, oom_shared, oom_shared, object, "set anew by each decision"),
+    IDLE(vm_object, oom_payer, oom_payer, object, "set anew by each decision"),
     LEFT(vm_object, top, POINTER),
     LEFT(vm_object, regions, LINK),
     SEEN(vm_object, nr_regions, object, ALL, "I-S6 regions of an object"),

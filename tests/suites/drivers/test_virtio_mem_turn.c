@@ -345,6 +345,7 @@ KTEST(a_broken_device_is_restarted, KTEST_SLOW | KTEST_REPORTS)
 
 	REQUIRE(t, vmem_begin(t));
 	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_ERROR, false);
+	vmem_fault.requested = 4; /* it says that its configuration has changed; no new wish */
 	vmem_ask_for(4);
 	for (i = 1; i <= 5; i++) {
 		EXPECT_EQ(t, turn(), i <= 3 ? RETRY : WAIT_FOREVER);
@@ -358,7 +359,14 @@ KTEST(a_broken_device_is_restarted, KTEST_SLOW | KTEST_REPORTS)
 		else
 			EXPECT_SILENCE(t);
 		EXPECT_EQ(t, vmem_dev.restarts, i);
+		EXPECT_EQ(t, pretend_dev.dev.config_changed, 0);
 	}
+	vmem_fault.requested = 3;
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	EXPECT_EQ(t, pretend_dev.dev.config_changed, 1);
+	vmem_fault.requested = 4;
+	vmem_ask_for(4);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	pretend_dev.refused = VIRTIO_CONFIG_S_FEATURES_OK;
 	virtio_interrupt(&pretend_dev.dev, VIRTIO_PCI_ISR_CONFIG);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);

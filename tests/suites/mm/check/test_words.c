@@ -207,6 +207,7 @@ KTEST(a_wide_row_of_stacks_continues_below, KTEST_REPORTS)
 KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS)
 {
 	struct memory *mem;
+	u32 word;
 
 	if (PAGEBLOCK_ORDER != 9) {
 		ktest_skip(t, "the figures are those of pageblocks of 512 pages");
@@ -239,6 +240,18 @@ KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS)
 	    "  FREE         509\n"
 	    "  PCP          1\n"
 	    "  ALLOC        2\n"
+	    "page: pfn 0x1203 TAIL order 0 refs 0 flags 0 pins 0\n"
+	    "page: block 0x9 unmovable, zone 1\n");
+	word = kept->word;
+	kept->word |= PAGE_STATE_MASK; /* no such state: who looks for damage uses this command */
+	listen();
+	show_block(mem, page_to_pfn_in(mem, kept) + 1);
+	kept->word = word;
+	expect_text(t,
+	    "pageblock 0x9 (pfn 0x1200): online, unmovable, zone 1, 509 pages free\n"
+	    "  FREE         509\n"
+	    "  PCP          1\n"
+	    "  ?            2\n"
 	    "page: pfn 0x1203 TAIL order 0 refs 0 flags 0 pins 0\n"
 	    "page: block 0x9 unmovable, zone 1\n");
 	listen();

@@ -210,6 +210,42 @@ KTEST(a_page_flagged_while_a_target_is_awaited_is_not_copied)
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, the_page)), 0);
 }
 
+static void comes_and_goes(void)
+{
+	if (word_state(page_word(the_page)) == PG_ISO_MIG)
+		putback_lru_page(the_memory, the_page);
+	else
+		failed = isolate_lru_page(the_memory, page_to_pfn_in(the_memory, the_page));
+	/* Back before the last judgement, and away again before it is taken. */
+	moment.point = "mf.flagged";
+	moment.nth = 0;
+	moment.always = moment.acted == 1;
+}
+
+KTEST(a_page_that_moves_on_at_the_last_moment_is_flagged)
+{
+	struct vm_scene s;
+
+	if (!scene_begin_filled(t, &s, 3))
+		return;
+	the_memory = s.mem;
+	the_page = page_in(s.object, 1);
+	REQUIRE(t, !isolate_lru_page(s.mem, page_to_pfn_in(s.mem, the_page)));
+	failed = 1;
+	EXPECT_EQ(t,
+	    AT(failure_now(s.mem, page_to_pfn_in(s.mem, the_page)), .point = "mf.before_flag",
+	        .nth = 2, .act = comes_and_goes),
+	    -EBUSY);
+	EXPECT_EQ(t, moment.acted, 2);
+	EXPECT_EQ(t, failed, 0);
+	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
+	EXPECT(t, page_word(the_page) & PAGE_F_HWPOISON);
+	putback_lru_page(s.mem, the_page);
+	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
+	expect_retired(t);
+	scene_end(t, &s);
+}
+
 KTEST(no_object_is_allocated_in_a_broken_slab_page)
 {
 	void *first = kmalloc(2048), *second;
