@@ -176,6 +176,7 @@ KTEST(allocation_stays_between_min_and_max)
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, KB(20)), KB(16));
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, KB(20)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, KB(24) - 1), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, KB(8)), 0); /* below all memory */
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(61), TOP), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(60), TOP), KB(60));
 }

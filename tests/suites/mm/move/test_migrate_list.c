@@ -205,7 +205,9 @@ KTEST(page_that_broke_is_not_offered_to_its_owner)
 	struct mm_fail fail = {.pfn = PFN_NONE};
 
 	page_set_flags(listed[0], PAGE_F_HWPOISON);
+	listed[0]->pincount = 1; /* broken comes before pinned */
 	EXPECT_EQ(t, migrate_pages(mem, listed, 1, &fail), 1);
+	listed[0]->pincount = 0;
 	EXPECT_EQ(t, lister.calls, 0);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, listed[0]));
 	EXPECT_EQ(t, fail.why, WHY_HWPOISON);
@@ -227,6 +229,24 @@ static struct page *get_and_break(struct migrate_target *to, struct memory *mem,
 			return NULL;
 	}
 	return page;
+}
+
+/* Both have happened: the owner has released the page, and its target has broken. */
+KTEST(released_page_is_not_tried_again)
+{
+	struct migrate_target target = {.get = get_and_break, .give_back = give_back};
+	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
+	struct isolated_pages pages = {
+	    .to = &target, .lru = {[MIGRATE_BATCH - 1] = listed[0]}, .nr_movable = 1};
+	struct migrate_stats stats = {0};
+
+	broken_target = NULL;
+	page_release_movable(mem, listed[0]);
+	EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
+	REQUIRE(t, broken_target);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_AGAIN), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, broken_target)), 0);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
 KTEST(target_that_broke_is_not_moved_to)
