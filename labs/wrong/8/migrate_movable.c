@@ -181,3 +181,126 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	lru_unlock_irqrestore(zone, flags);
 	return err;
 }
+
+/*
+ * name: broken_tail_moves
+ * title: of a block only the head's own flag is asked: it moves although another page of it broke
+ * layer: contract
+ */
+
+static bool head_broke(const struct page *page)
+{
+	return page_word(page) & PAGE_F_HWPOISON;
+}
+
+int isolate_movable_page(struct memory *mem, pfn_t pfn)
+{
+	struct page *page = pfn_to_page_in(mem, pfn);
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = lru_lock_irqsave(zone);
+	struct movable_owner *owner = load_acquire(&page->owner);
+	enum page_state state = word_state(page_word(page));
+	int err = -EAGAIN;
+
+	if (owner && state_owned(state) && zone_has_page(zone, page)) {
+		err = READ_ONCE(page->pincount) || head_broke(page) ? -EBUSY : get_page(page);
+		if (!err) {
+			err = owner->ops->isolate(mem, page);
+			if (err)
+				mem_put_page(mem, page);
+			else
+				page_swap_state(page, state, PG_ISO_MIG);
+		}
+	}
+	lru_unlock_irqrestore(zone, flags);
+	return err;
+}
+
+static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)
+{
+	unsigned order = word_order(page_word(src));
+	struct movable_owner *owner;
+	struct page *dst;
+	int err;
+
+	if (head_broke(src))
+		return -EHWPOISON;
+	if (READ_ONCE(src->pincount))
+		return -EBUSY;
+	dst = to->get(to, mem, order);
+	if (!dst)
+		return -ENOMEM;
+	owner = get_owner(mem, src);
+	err = !owner             ? -ENOENT
+	    : page_poisoned(dst) ? -EAGAIN
+	                         : owner->ops->migrate(owner, mem, dst, src);
+	if (owner)
+		put_owner(owner);
+	if (err)
+		to->give_back(to, mem, dst, order);
+	return err;
+}
+
+/*
+ * name: broken_target_first
+ * title: whether the target broke is asked before the owner: a released page is tried again
+ * layer: contract
+ */
+
+static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)
+{
+	unsigned order = word_order(page_word(src));
+	struct movable_owner *owner;
+	struct page *dst;
+	int err;
+
+	if (page_poisoned(src))
+		return -EHWPOISON;
+	if (READ_ONCE(src->pincount))
+		return -EBUSY;
+	dst = to->get(to, mem, order);
+	if (!dst)
+		return -ENOMEM;
+	if (page_poisoned(dst)) {
+		to->give_back(to, mem, dst, order);
+		return -EAGAIN;
+	}
+	owner = get_owner(mem, src);
+	err = owner ? owner->ops->migrate(owner, mem, dst, src) : -ENOENT;
+	if (owner)
+		put_owner(owner);
+	if (err)
+		to->give_back(to, mem, dst, order);
+	return err;
+}
+
+/*
+ * name: pinned_before_broken
+ * title: of a page that is pinned and broken the pin is reported
+ * layer: contract
+ */
+
+static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)
+{
+	unsigned order = word_order(page_word(src));
+	struct movable_owner *owner;
+	struct page *dst;
+	int err;
+
+	if (READ_ONCE(src->pincount))
+		return -EBUSY;
+	if (page_poisoned(src))
+		return -EHWPOISON;
+	dst = to->get(to, mem, order);
+	if (!dst)
+		return -ENOMEM;
+	owner = get_owner(mem, src);
+	err = !owner             ? -ENOENT
+	    : page_poisoned(dst) ? -EAGAIN
+	                         : owner->ops->migrate(owner, mem, dst, src);
+	if (owner)
+		put_owner(owner);
+	if (err)
+		to->give_back(to, mem, dst, order);
+	return err;
+}

@@ -399,3 +399,26 @@ KTEST(free_lists_of_a_zone_match_what_each_type_may_take)
 	if (page)
 		give_block(zone, page);
 }
+
+/* ---- the lists of the types ---- */
+
+KTEST(blocks_of_two_types_are_no_larger_block)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
+	struct zone *zone = &mem->zones[ZONE_NORMAL];
+	irqflags_t flags = zone_lock_irqsave(zone);
+	bool has = true, larger = false;
+	typeof(zone->have) before;
+	unsigned type;
+
+	memcpy(before, zone->have, sizeof(before));
+	for (type = 0; type < MT_CMA; type++)
+		zone->have[type] = 1u << 2;
+	for (type = 0; type < MT_CMA; type++) {
+		has &= buddy_has(zone, 2, (enum migratetype)type);
+		larger |= buddy_has(zone, 3, (enum migratetype)type);
+	}
+	memcpy(zone->have, before, sizeof(before));
+	zone_unlock_irqrestore(zone, flags);
+	EXPECT(t, has && !larger);
+}

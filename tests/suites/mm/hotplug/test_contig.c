@@ -155,6 +155,7 @@ KTEST(bad_arguments_are_refused, KTEST_SLOW)
 	expect_refused(t, mem, 1, 2, NR_MIGRATETYPES, -EINVAL, WHY_TYPE, 1);
 	set_type(&mem->zones[ZONE_NORMAL], BLOCK(3), MT_CMA);
 	expect_refused(t, mem, BLOCK(3), BLOCK(3) + 1, MT_MOVABLE, -EINVAL, WHY_TYPE, BLOCK(3));
+	expect_refused(t, mem, BLOCK(3) - 1, BLOCK(3) + 1, MT_MOVABLE, -EINVAL, WHY_TYPE, BLOCK(3));
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(12), PAGEBLOCK_PAGES, NULL, NULL), 0);
 	expect_refused(
 	    t, mem, BLOCK(12) - 1, BLOCK(12) + 1, MT_MOVABLE, -EINVAL, WHY_ALREADY, BLOCK(12));

@@ -198,21 +198,31 @@ static void give_back(
 	migrate_anywhere.give_back(to, mem, page, order);
 }
 
-/* The page breaks after it was isolated. */
-KTEST(page_that_broke_is_not_offered_to_its_owner)
+/* The page, or another one of its block, breaks after it was isolated. */
+static void expect_not_offered(struct ktest *t, u32 broken)
 {
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
 	struct mm_fail fail = {.pfn = PFN_NONE};
 
-	page_set_flags(listed[0], PAGE_F_HWPOISON);
+	page_set_flags(listed[0], broken);
 	listed[0]->pincount = 1; /* broken comes before pinned */
 	EXPECT_EQ(t, migrate_pages(mem, listed, 1, &fail), 1);
 	listed[0]->pincount = 0;
 	EXPECT_EQ(t, lister.calls, 0);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, listed[0]));
 	EXPECT_EQ(t, fail.why, WHY_HWPOISON);
-	page_clear_flags(listed[0], PAGE_F_HWPOISON);
+	page_clear_flags(listed[0], broken);
 	expect_each(t, mem, 1, PG_MOVABLE_OPS);
+}
+
+KTEST(page_that_broke_is_not_offered_to_its_owner)
+{
+	expect_not_offered(t, PAGE_F_HWPOISON);
+}
+
+KTEST(block_whose_tail_broke_is_not_offered_to_its_owner)
+{
+	expect_not_offered(t, PAGE_F_HAS_HWPOISON);
 }
 
 static struct page *broken_target;
