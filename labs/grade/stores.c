@@ -73,6 +73,26 @@ static void at_users_store(const volatile void *at)
 		panic("the users of an owner are changed, but not by an atomic operation");
 }
 
+/* ---- words that other CPUs change, too ---- */
+
+#define SHARED                                                                                     \
+	(1u << PG_OBJECT | 1u << PG_LRU | 1u << PG_MOVABLE_OPS | 1u << PG_BALLOON |                \
+	    1u << PG_ISO_MIG)
+
+/* Before a store that is neither atomic nor volatile. */
+static void at_word_store(const volatile void *at)
+{
+	uintptr_t offset = ops.mem ? (uintptr_t)at - ops.mem->first_page : 0;
+	const struct page *page;
+
+	if (!ops.mem || offset >= ops.mem->nr_pfns * sizeof(*page) ||
+	    offset % sizeof(*page) != offsetof(struct page, word))
+		return;
+	page = (const void *)((uintptr_t)at - offsetof(struct page, word));
+	if (SHARED >> word_state(page_word(page)) & 1)
+		panic("the word of a page in use is changed, but not by an atomic operation");
+}
+
 /* ---- a depth that is lowered without a release ---- */
 
 static const volatile u32 *depth; /* an access that is no release stores to it now; or NULL */
@@ -167,7 +187,8 @@ static void at_store(const volatile void *at, bool plain)
 	HOOK(unaligned_read##bytes, (void)at)                                                      \
 	HOOK(volatile_read##bytes, (void)at)                                                       \
 	HOOK(unaligned_volatile_read##bytes, (void)at)                                             \
-	HOOK(write##bytes, (at_store(at, true), at_depth_store(at), at_users_store(at)))           \
+	HOOK(write##bytes,                                                                         \
+	    (at_store(at, true), at_depth_store(at), at_users_store(at), at_word_store(at)))       \
 	HOOK(unaligned_write##bytes, at_store(at, true))                                           \
 	HOOK(volatile_write##bytes, (at_store(at, false), at_depth_store(at), at_users_store(at))) \
 	HOOK(unaligned_volatile_write##bytes, at_store(at, false))

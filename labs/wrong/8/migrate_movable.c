@@ -304,3 +304,49 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 		to->give_back(to, mem, dst, order);
 	return err;
 }
+
+/*
+ * name: plain_state
+ * title: the state is changed by a plain read and store: a reference or pin taken meanwhile is lost
+ * layer: explorer
+ */
+
+static void set_state(struct page *page, enum page_state state)
+{
+	page->word = (page->word & ~PAGE_STATE_MASK) | PAGE_WORD(0, state, 0);
+}
+
+int isolate_movable_page(struct memory *mem, pfn_t pfn)
+{
+	struct page *page = pfn_to_page_in(mem, pfn);
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = lru_lock_irqsave(zone);
+	struct movable_owner *owner = load_acquire(&page->owner);
+	enum page_state state = word_state(page_word(page));
+	int err = -EAGAIN;
+
+	if (owner && state_owned(state) && zone_has_page(zone, page)) {
+		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
+		if (!err) {
+			err = owner->ops->isolate(mem, page);
+			if (err)
+				mem_put_page(mem, page);
+			else
+				set_state(page, PG_ISO_MIG);
+		}
+	}
+	lru_unlock_irqrestore(zone, flags);
+	return err;
+}
+
+void putback_movable_page(struct memory *mem, struct page *page)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = lru_lock_irqsave(zone);
+	struct movable_owner *owner = page->owner;
+
+	if (owner && owner->ops->putback(mem, page))
+		set_state(page, owner->ops->balloon ? PG_BALLOON : PG_MOVABLE_OPS);
+	lru_unlock_irqrestore(zone, flags);
+	mem_put_page(mem, page);
+}
