@@ -247,7 +247,7 @@ static struct page *get_and_break(struct migrate_target *to, struct memory *mem,
 }
 
 /* Both have happened: the owner has released the page, and its target has broken. */
-KTEST(released_page_is_not_tried_again)
+KTEST(released_page_is_not_tried_again, KTEST_SLOW)
 {
 	struct migrate_target target = {.get = get_and_break, .give_back = give_back};
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
