@@ -407,18 +407,24 @@ KTEST(blocks_of_two_types_are_no_larger_block)
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 4, 0));
 	struct zone *zone = &mem->zones[ZONE_NORMAL];
 	irqflags_t flags = zone_lock_irqsave(zone);
+	typeof(zone->blocks) blocks;
+	typeof(zone->have) have;
 	bool has = true, larger = false;
-	typeof(zone->have) before;
-	unsigned type;
+	unsigned type, order;
 
-	memcpy(before, zone->have, sizeof(before));
-	for (type = 0; type < MT_CMA; type++)
+	memcpy(have, zone->have, sizeof(have));
+	memcpy(blocks, zone->blocks, sizeof(blocks));
+	for (type = 0; type < MT_CMA; type++) {
 		zone->have[type] = 1u << 2;
+		for (order = 0; order <= MAX_ORDER; order++)
+			zone->blocks[type][order] = order == 2 ? 0 : PFN_NONE;
+	}
 	for (type = 0; type < MT_CMA; type++) {
 		has &= buddy_has(zone, 2, (enum migratetype)type);
 		larger |= buddy_has(zone, 3, (enum migratetype)type);
 	}
-	memcpy(zone->have, before, sizeof(before));
+	memcpy(zone->have, have, sizeof(have));
+	memcpy(zone->blocks, blocks, sizeof(blocks));
 	zone_unlock_irqrestore(zone, flags);
 	EXPECT(t, has && !larger);
 }
