@@ -131,35 +131,34 @@ static unsigned first_row_of(const struct account *family)
 /* ---- pages that count for the task that has them ---- */
 
 /*
- * The number of the object's pages that already count for another task than the charged one; and
- * @pays, the task that pays for it, looked up once in a decision: there may be many regions.
+ * The task that pays for the object, looked up once in a decision: there may be many regions.  From
+ * then on oom_shared is the number of its pages that already count for another task.
  */
-static u32 *shared_of(struct vm_object *object, struct row **pays)
+static struct row *payer_of(struct vm_object *object)
 {
 	if (object->oom_round != decision) {
 		struct row *r = payer(object->account);
 
+		object->oom_round = decision;
 		object->oom_shared = 0;
 		object->oom_payer = r ? (u32)(r - table) + 1 : 0;
 	}
-	object->oom_round = decision;
-	*pays = object->oom_payer ? &table[object->oom_payer - 1] : NULL;
-	return &object->oom_shared;
+	return object->oom_payer ? &table[object->oom_payer - 1] : NULL;
 }
 
 /*
  * No task is left that must pay for the object: @r pays, unless another task does already.  The
  * object's family, whose other tasks may live, pays no more: one of its rows notes that.
  */
-static void inherit(struct row *r, struct vm_object *object, u32 *shared)
+static void inherit(struct row *r, struct vm_object *object)
 {
 	unsigned long pages, tables;
 	struct row *above;
 	unsigned family;
 
-	if (*shared)
+	if (object->oom_shared)
 		return;
-	*shared = 1;
+	object->oom_shared = 1;
 	family = first_row_of(family_of(object->account));
 	above = nearest(object->account);
 	pages = vm_object_pages(object, zones_shared(r, object));
@@ -177,13 +176,13 @@ static void inherit(struct row *r, struct vm_object *object, u32 *shared)
 /* @r has @nr pages of @object mapped in a region. */
 static void count_region(struct vm_object *object, unsigned long nr, void *arg)
 {
-	struct row *r = arg, *pays;
-	u32 *shared = shared_of(object, &pays), present = vm_object_present(object);
+	struct row *r = arg, *pays = payer_of(object);
+	u32 present = vm_object_present(object);
 
 	if (zones_shared(r, object) != counted)
 		return;
 	if (!pays) {
-		inherit(r, object, shared);
+		inherit(r, object);
 		return;
 	}
 	if (pays->family == r->family || (object->kind != OBJ_PAGER && !pays->task->first))
@@ -192,19 +191,16 @@ static void count_region(struct vm_object *object, unsigned long nr, void *arg)
 	if (READ_ONCE(object->refused) && !r->task->first)
 		return;
 	/* A page that is mapped twice counts once. */
-	nr = MIN(nr, present - MIN(*shared, present));
-	*shared += (u32)nr;
+	nr = MIN(nr, present - MIN(object->oom_shared, present));
+	object->oom_shared += (u32)nr;
 	pays->shared += nr;
 	r->has += nr;
 }
 
 static void count_handle(struct vm_object *object, void *arg)
 {
-	struct row *pays;
-	u32 *shared = shared_of(object, &pays);
-
-	if (!pays)
-		inherit(arg, object, shared);
+	if (!payer_of(object))
+		inherit(arg, object);
 }
 
 /* Objects that threads of @r give away: perhaps no table has a handle to them. */

@@ -71,7 +71,7 @@ static bool write_line(const char *name, const char *text, size_t len)
 	return ours;
 }
 
-/* Print each line with the task's name, so that no program can imitate the kernel. */
+/* Each line has the task's name, so that no program can imitate the kernel; long ones are cut. */
 static s64 sys_debug_write(struct syscall_regs *r)
 {
 	const struct task *task = task_current();

@@ -82,14 +82,10 @@ static void at_users_store(const volatile void *at)
 /* Before a store that is neither atomic nor volatile. */
 static void at_word_store(const volatile void *at)
 {
-	uintptr_t offset = ops.mem ? (uintptr_t)at - ops.mem->first_page : 0;
-	const struct page *page;
+	const struct page *page = (const void *)((uintptr_t)at - offsetof(struct page, word));
+	size_t nr;
 
-	if (!ops.mem || offset >= ops.mem->nr_pfns * sizeof(*page) ||
-	    offset % sizeof(*page) != offsetof(struct page, word))
-		return;
-	page = (const void *)((uintptr_t)at - offsetof(struct page, word));
-	if (SHARED >> word_state(page_word(page)) & 1)
+	if (ops.mem && page_number(ops.mem, page, &nr) && SHARED >> word_state(page_word(page)) & 1)
 		panic("the word of a page in use is changed, but not by an atomic operation");
 }
 

@@ -10,8 +10,8 @@
  */
 #include "mm/core/buddy.h"
 #include "mm/core/claim.h"
-#include "mm/core/page.h"
 #include "mm/core/drain.h"
+#include "mm/core/page.h"
 #include "mm/core/pcp.h"
 #include <quarry/memory_init.h>
 

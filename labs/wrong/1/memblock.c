@@ -102,26 +102,3 @@ phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys
 		return 0;
 	return start;
 }
-
-/*
- * name: max_below_the_run
- * title: the aligned start is compared with the run's end, the length with max: the difference
- *        wraps
- *        if max lies below the start
- * layer: contract
- */
-
-phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys_t max)
-{
-	struct memblock_range free;
-	phys_t from = MAX(min, (phys_t)1);
-
-	while (!mb->closed && size && next_free(mb, from, &free)) {
-		phys_t start = ALIGN_UP(free.start, align);
-
-		if (start >= free.start && start < free.end && MIN(free.end, max) - start >= size)
-			return memblock_reserve(mb, start, start + size) ? 0 : start;
-		from = free.end;
-	}
-	return 0;
-}

@@ -37,18 +37,3 @@ static pfn_t fallback_take(
 	pfn += free_map_first(&tree_of(zone->mem, pfn)->map, have);
 	return buddy_take(zone, pfn, order);
 }
-
-/*
- * name: has_adds_up
- * title: the bits of the types' lists are added: two lists of one order count as one of the next
- * layer: contract
- */
-
-bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
-{
-	unsigned have = zone->have[type], i;
-
-	for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++)
-		have += zone->have[fallbacks[type][i]];
-	return have >> order;
-}

@@ -93,22 +93,3 @@ static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order)
 	}
 	return nr;
 }
-
-/*
- * name: plain_flag
- * title: a page in use is flagged by a plain read and store: what its owner changes meanwhile is
- *        lost
- * layer: explorer
- */
-
-enum page_state poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
-{
-	struct page *top = pfn_to_page_in(zone->mem, head), *page = pfn_to_page_in(zone->mem, pfn);
-	u32 word = page_word(page);
-
-	if (word_order(page_word(top)) > 0)
-		top->word |= PAGE_F_HAS_HWPOISON;
-	page->word |= PAGE_F_HWPOISON;
-	zone_add_doomed(zone, 1);
-	return word_state(word);
-}
