@@ -36,6 +36,7 @@
  */
 #include <quarry/mm.h>
 #include <quarry/oom.h>
+#include <quarry/sched_point.h>
 #include <quarry/task.h>
 
 struct row {
@@ -341,9 +342,7 @@ static const struct row *oom_choose_task(void)
 	const struct row *best = NULL;
 	unsigned i;
 
-	for (i = 0; i < nr_rows; i++)
-		if (already_ending(&table[i]))
-			return &table[i];
+	sched_point("oom.rows");
 	for (i = 0; i < nr_rows; i++) {
 		struct row *r = &table[i];
 
@@ -354,6 +353,10 @@ static const struct row *oom_choose_task(void)
 		    (r->whole == best->whole && pages_of(r) > pages_of(best)))
 			best = r;
 	}
+	/* After the choice, which leaves out a task that has begun to end meanwhile. */
+	for (i = 0; i < nr_rows; i++)
+		if (already_ending(&table[i]))
+			return &table[i];
 	return best;
 }
 

@@ -33,6 +33,8 @@
 /* The wait must end even without turns: meanwhile no other page is retired, the caches are off. */
 u64 poison_patience_ns = 5000000000ULL;
 #define PAUSE_NS 1000000ULL
+/* An owner that moves its page on just before each of so many takes, at the end, keeps it. */
+#define LATE_TAKES 16
 
 /* ---- taking the page from its user ---- */
 
@@ -111,6 +113,7 @@ static int let_go(struct poison_result *res)
 static int poison_settle(struct poison_request *r)
 {
 	u64 deadline = deadline_from_now(READ_ONCE(poison_patience_ns));
+	unsigned late = 0;
 	struct patience patience;
 	bool tried = false;
 	int err = 0;
@@ -128,7 +131,7 @@ static int poison_settle(struct poison_request *r)
 				return err;
 		}
 		/* A broken page that moved on once more is judged again, and doomed. */
-		if (r->last && !(r->hard && v == TAKE))
+		if (r->last && (!r->hard || v != TAKE || ++late > LATE_TAKES))
 			return -EBUSY;
 		MM_EVENT(r->mem, POISON_WAIT);
 		thread_sleep(PAUSE_NS);

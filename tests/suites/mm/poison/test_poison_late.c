@@ -246,6 +246,41 @@ KTEST(a_page_that_moves_on_at_the_last_moment_is_flagged)
 	scene_end(t, &s);
 }
 
+/* There for each judgement, and away for each take. */
+static void never_stays(void)
+{
+	bool away = word_state(page_word(the_page)) == PG_ISO_MIG;
+
+	if (away)
+		putback_lru_page(the_memory, the_page);
+	else
+		failed |= isolate_lru_page(the_memory, page_to_pfn_in(the_memory, the_page));
+	moment.point = away ? "mf.flagged" : "mf.before_flag";
+	moment.always = true;
+}
+
+/* Other failures wait meanwhile, and the caches are off. */
+KTEST(a_page_that_never_stays_ends_the_request)
+{
+	struct vm_scene s;
+
+	if (!scene_begin_filled(t, &s, 3))
+		return;
+	the_memory = s.mem;
+	the_page = page_in(s.object, 1);
+	failed = 0;
+	EXPECT_EQ(t,
+	    AT(failure_now(s.mem, page_to_pfn_in(s.mem, the_page)), .point = "mf.flagged",
+	        .act = never_stays),
+	    -EBUSY);
+	EXPECT_EQ(t, failed, 0);
+	EXPECT_EQ(t, res.outcome, POISON_FAILED);
+	EXPECT_RANGE(t, moment.acted, 4, 100);
+	EXPECT_EQ(t, word_state(page_word(the_page)), PG_ISO_MIG);
+	putback_lru_page(s.mem, the_page);
+	scene_end(t, &s);
+}
+
 KTEST(no_object_is_allocated_in_a_broken_slab_page)
 {
 	void *first = kmalloc(2048), *second;
