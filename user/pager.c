@@ -79,6 +79,8 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	endpoint = (u64)endpoint_create();
 	object =
 	    (u64)pager_bind(endpoint, pages, 0, manner == PAGED_SILENT ? SHORT_NS : TIMEOUT_NS);
+	if ((s64)object < 0)
+		return 2;
 	for (i = 0; i < NR_SERVERS; i++)
 		if (thread_start(&servers[i], serve, 0))
 			return 2;

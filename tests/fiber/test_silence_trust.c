@@ -3,6 +3,7 @@
  * test_silence_trust.c: the time that reclaim waits for a task's pagers, which depends on their
  * earlier silence and answers; the order of calls; bounds of a pager's object.
  */
+#include "kernel/pager_trust.h"
 #include "kernel/thread.h"
 #include "tests/fiber/silence_help.h"
 #include <quarry/account.h>
@@ -71,6 +72,15 @@ ROWS(BEGIN "get 0 = -ETIMEDOUT @1s + 50ms; get 1 = -ETIMEDOUT @1s + 50ms;" WHOLE
  */
 KTEST(a_run_at_its_end_waits_for_no_longer)
 ROWS(BEGIN "clean 3 0 = -ETIMEDOUT @0 + 1ms; clean 3 200ms = -ETIMEDOUT @200ms + 50ms;" WHOLE END)
+
+/* Another CPU has noted a later time than this CPU's clock shows. */
+KTEST(a_clock_that_lags_pays_nothing_back)
+{
+	struct pager_trust trust = {.owed_ns = MAX_NS, .at = arch_clock_ns() + S};
+
+	EXPECT_EQ(t, pager_trust_left(&trust), 0);
+	EXPECT_EQ(t, trust.owed_ns, MAX_NS);
+}
 
 /* ---- a pager that answers ---- */
 

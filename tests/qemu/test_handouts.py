@@ -17,6 +17,8 @@ import skeleton
 BUILD = os.environ.get("QUARRY_BUILD", "build")
 SAMPLE = "2"
 SHORTEST = "1"  # the lab whose commands take the least time
+# It is for pageblocks of 8 pages only, and labs are graded with larger ones.
+SKIPPED = "free_map.every_state_of_a_small_pageblock"
 
 
 def reader(read, path, text):
@@ -71,6 +73,19 @@ def test_the_points_are_those_of_the_grader(name):
     costs = labs.lab(name).tests_tagged("cost")
     rows = re.findall(r"^\| `([\w.]+)` \|", section(name, "Costs"), re.M)
     assert sorted(rows) == sorted(costs)
+
+
+@pytest.mark.parametrize("name", handout.written())
+def test_a_sample_says_how_many_tests_there_are(name):
+    """Else a new test of a lab is noticed only by FULL=1, which follows all handouts."""
+    samples = [what for kind, what in handout.actions(text_of(name)) if kind == "run"]
+    for command, lines in samples:
+        only = re.search(r" ONLY=(\S+)", command)
+        words = {"seed": 1, "plan": "", "kernel": False, "only": only[1] if only else ""}
+        tests = grade.Grade(labs.lab(name), None, SimpleNamespace(build=BUILD, **words)).tests()
+        number = {layer: len(set(names) - {SKIPPED}) for layer, names in tests.items()}
+        said = re.findall(r"^  (\w+): .*of (\d+) passed$", "\n".join(lines), re.M)
+        assert said == [(layer, str(number[layer])) for layer, _ in said], command
 
 
 @pytest.mark.long

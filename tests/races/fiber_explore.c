@@ -47,6 +47,7 @@ static const struct explore_set sets[] = {
     {"offline-online", "A:scene ; A:free(P)", "fill; fill | offline(P)=0; online(P)=0",
         ISO_PRECISE},
     {"contig-fill", "A:scene ; A:free(P)", "contig(P) | alloc | fill", ISO_PRECISE},
+    {"contig-fail", "A:scene ; A:free(P)", "contig(P) | fail(P)", ISO_PRECISE},
     {"offline-offline", "A:scene ; A:free(P)", "fill | offline(S) | offline(P)", ISO_PRECISE},
     {"put-isolate", "A:scene(K)", "put(K)=0; alloc(UNMOVABLE)=0 | isolate(U)", ISO_PRECISE},
     {"alloc-alloc", "A:scene ; A:hoard", "alloc | alloc", ISO_PRECISE},

@@ -251,10 +251,10 @@ KTEST(released_page_is_not_tried_again, KTEST_SLOW)
 {
 	struct migrate_target target = {.get = get_and_break, .give_back = give_back};
 	struct memory *mem = NEED(t, list_pages(t, 1, 0, &lister_ops));
-	struct isolated_pages pages = {
-	    .to = &target, .lru = {[MIGRATE_BATCH - 1] = listed[0]}, .nr_movable = 1};
+	struct isolated_pages pages = {.to = &target, .nr_movable = 1};
 	struct migrate_stats stats = {0};
 
+	pages.lru[MIGRATE_BATCH - 1] = listed[0];
 	broken_target = NULL;
 	page_release_movable(mem, listed[0]);
 	EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);

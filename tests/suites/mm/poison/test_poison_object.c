@@ -247,23 +247,32 @@ KTEST(soft_report_does_not_try_a_page_on_no_list)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Between two holds another CPU could get a reference to the page, or drop one. */
+/*
+ * Between two holds another CPU could get a reference to the page, or drop one.  The references are
+ * those of the block, whose tail the page may be.
+ */
 KTEST(page_is_retired_in_one_hold)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 4));
-	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
-	struct poison_result res = {0};
-	struct poison_request r = {.mem = mem, .pfn = page_to_pfn_in(mem, page), .res = &res};
+	unsigned order;
 
-	r.head = r.pfn;
-	r.zone = zone_of(mem, r.pfn);
-	WRITE_ONCE(page->word, PAGE_WORD(2, PG_ISO_MIG, 0));
-	EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
-	EXPECT_EQ(t, res.outcome, POISON_DELAYED);
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ISO_MIG, 0) | PAGE_F_HWPOISON);
-	EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
-	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
-	expect_poisoned(t, mem, 1);
-	EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
-	EXPECT_EQ(t, mem_unpoison_page(mem, r.pfn), 0);
+	for (order = 0; order < 2; order++) {
+		struct page *head = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, order));
+		struct poison_result res = {0};
+		struct poison_request r = {.mem = mem, .res = &res};
+
+		r.head = page_to_pfn_in(mem, head);
+		r.pfn = r.head + order;
+		r.zone = zone_of(mem, r.pfn);
+		WRITE_ONCE(head->word, PAGE_WORD(2, PG_ISO_MIG, order));
+		EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
+		EXPECT_EQ(t, res.outcome, POISON_DELAYED);
+		EXPECT_EQ(t, word_ref(page_word(head)), 1);
+		EXPECT(t, is_flagged(mem, r.pfn));
+		EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
+		EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
+		expect_poisoned(t, mem, 1);
+		EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
+		EXPECT_EQ(t, mem_unpoison_page(mem, r.pfn), 0);
+	}
 }
