@@ -43,7 +43,6 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 		bool ask = cpumask_test(cpu_online_mask, cpu) &&
 		    (force || seems_to_cache_any(mem, cpu, req->zone));
 
-		sched_point("look.counts");
 		if (ask)
 			cpumask_set(mem->drain_mask, cpu);
 		else

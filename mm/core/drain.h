@@ -4,6 +4,7 @@
 #define QUARRY_MM_DRAIN_H
 
 #include "mm/core/pcp.h"
+#include <quarry/sched_point.h>
 
 /*
  * Take the locks for drain rounds and depths: while they are held, the set of online CPUs does not
@@ -61,14 +62,12 @@ void pcp_cut(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 static inline bool seems_to_cache_any(
     const struct memory *mem, unsigned cpu, const struct zone *zone)
 {
-	unsigned id;
+	unsigned id = zone ? zone->id : 0, end = zone ? id + 1 : mem->nr_nodes * NR_ZONE_KINDS;
 
-	if (zone)
-		return seems_to_cache(mem->pcp[cpu], zone->id);
-	for (id = 0; id < mem->nr_nodes * NR_ZONE_KINDS; id++)
-		if (seems_to_cache(mem->pcp[cpu], id))
-			return true;
-	return false;
+	while (id < end && !seems_to_cache(mem->pcp[cpu], id))
+		id++;
+	sched_point("look.counts");
+	return id < end;
 }
 
 /*
