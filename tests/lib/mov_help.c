@@ -204,6 +204,18 @@ struct zone *mov_fragmented(struct ktest *t, struct memory *mem, enum zone_kind 
 	return zone;
 }
 
+void mov_wait_until(u64 ns)
+{
+	unsigned i;
+
+	/* Pause rarely: under icount every pause lets all other CPUs run. */
+	while (arch_clock_ns() < ns) {
+		for (i = 0; i < 10000; i++)
+			__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		cpu_relax();
+	}
+}
+
 void mov_end(struct ktest *t)
 {
 	u32 i;

@@ -62,6 +62,8 @@ void mov_fill_range(pfn_t start, pfn_t end);
 void mov_half_fill(pfn_t start, pfn_t end);
 
 void mov_free(u32 index);
+/* Be busy until the time @ns: the step of a migration lasts so long. */
+void mov_wait_until(u64 ns);
 /* Take every page, also pages below the watermarks, so that no migration finds a free target. */
 void mov_take_rest(void);
 /* Free every fifth page, so that no two free pages are neighbours. */

@@ -3,7 +3,6 @@
 (tools/grade/handout.py).  `make test` follows one of them; FULL=1 all."""
 import os
 import re
-from types import SimpleNamespace
 
 import conftest
 import pytest
@@ -11,6 +10,7 @@ import pytest
 import bodies
 import grade
 import handout
+import lab_kills
 import labs
 import skeleton
 
@@ -27,6 +27,11 @@ def reader(read, path, text):
 
 def text_of(lab):
     return labs.read(handout.path_of(lab))
+
+
+def ungraded(lab, only=""):
+    """A grade of the lab, before any test has run."""
+    return grade.Grade(labs.lab(lab), None, lab_kills.arguments(BUILD, None, only))
 
 
 def section(lab, name):
@@ -65,9 +70,7 @@ def test_what_a_student_must_set_is_named(name):
 
 @pytest.mark.parametrize("name", handout.written())
 def test_the_points_are_those_of_the_grader(name):
-    arguments = SimpleNamespace(build=BUILD, only="", seed=1, plan="", kernel=False)
-    scores = grade.Grade(labs.lab(name), None, arguments).scores()
-    want = [(layer, f"{round(of, 1):g}") for layer, _, of in scores]
+    want = [(layer, f"{round(of, 1):g}") for layer, _, of in ungraded(name).scores()]
     rows = re.findall(r"^\| (\w+) \| ([\d.]+) \|", section(name, "Points"), re.M)
     assert rows == want
     costs = labs.lab(name).tests_tagged("cost")
@@ -81,8 +84,7 @@ def test_a_sample_says_how_many_tests_there_are(name):
     samples = [what for kind, what in handout.actions(text_of(name)) if kind == "run"]
     for command, lines in samples:
         only = re.search(r" ONLY=(\S+)", command)
-        words = {"seed": 1, "plan": "", "kernel": False, "only": only[1] if only else ""}
-        tests = grade.Grade(labs.lab(name), None, SimpleNamespace(build=BUILD, **words)).tests()
+        tests = ungraded(name, only[1] if only else "").tests()
         number = {layer: len(set(names) - {SKIPPED}) for layer, names in tests.items()}
         said = re.findall(r"^  (\w+): .*of (\d+) passed$", "\n".join(lines), re.M)
         assert said == [(layer, str(number[layer])) for layer, _ in said], command

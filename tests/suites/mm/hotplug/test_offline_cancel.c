@@ -23,14 +23,7 @@ static void cancel_then(struct page *dst, struct page *src)
 
 static void wait_for_deadline(struct page *dst, struct page *src)
 {
-	unsigned i;
-
-	/* Pause rarely: under icount every pause lets all other CPUs run. */
-	while (arch_clock_ns() < deadline) {
-		for (i = 0; i < 10000; i++)
-			__atomic_signal_fence(__ATOMIC_SEQ_CST);
-		cpu_relax();
-	}
+	mov_wait_until(deadline);
 }
 
 static struct memory *full_range(struct ktest *t)

@@ -237,16 +237,10 @@ static void begin_two(void *arg)
 /* Called in each pass by the pages that are refused. */
 static void free_in_time(void)
 {
-	u64 end = two.at + SLOW_NS / 2;
-
 	if (arch_clock_ns() < two.at)
 		return;
-	/*
-	 * Pages that are freed after a long pass are progress of that pass.  No cpu_relax: with 255
-	 * CPUs each gives QEMU's turn to all the others.
-	 */
-	while (arch_clock_ns() < end)
-		;
+	/* Pages that are freed after a long pass are progress of that pass. */
+	mov_wait_until(two.at + SLOW_NS / 2);
 	if (two.first) {
 		EXPECT_EQ(mov.t, mem_free_pages(mov.mem, two.first, 0), 0);
 		two.first = NULL;

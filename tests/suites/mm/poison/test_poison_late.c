@@ -210,12 +210,23 @@ KTEST(a_page_flagged_while_a_target_is_awaited_is_not_copied)
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, the_page)), 0);
 }
 
+static bool is_away(void)
+{
+	return word_state(page_word(the_page)) == PG_ISO_MIG;
+}
+
+/* Returns the error of going. */
+static int come_or_go(void)
+{
+	if (!is_away())
+		return isolate_lru_page(the_memory, page_to_pfn_in(the_memory, the_page));
+	putback_lru_page(the_memory, the_page);
+	return 0;
+}
+
 static void comes_and_goes(void)
 {
-	if (word_state(page_word(the_page)) == PG_ISO_MIG)
-		putback_lru_page(the_memory, the_page);
-	else
-		failed = isolate_lru_page(the_memory, page_to_pfn_in(the_memory, the_page));
+	failed = come_or_go();
 	/* Back before the last judgement, and away again before it is taken. */
 	moment.point = "mf.flagged";
 	moment.nth = 0;
@@ -249,13 +260,8 @@ KTEST(a_page_that_moves_on_at_the_last_moment_is_flagged)
 /* There for each judgement, and away for each take. */
 static void never_stays(void)
 {
-	bool away = word_state(page_word(the_page)) == PG_ISO_MIG;
-
-	if (away)
-		putback_lru_page(the_memory, the_page);
-	else
-		failed |= isolate_lru_page(the_memory, page_to_pfn_in(the_memory, the_page));
-	moment.point = away ? "mf.flagged" : "mf.before_flag";
+	failed |= come_or_go();
+	moment.point = is_away() ? "mf.before_flag" : "mf.flagged";
 	moment.always = true;
 }
 
@@ -276,7 +282,7 @@ KTEST(a_page_that_never_stays_ends_the_request)
 	EXPECT_EQ(t, failed, 0);
 	EXPECT_EQ(t, res.outcome, POISON_FAILED);
 	EXPECT_RANGE(t, moment.acted, 4, 100);
-	EXPECT_EQ(t, word_state(page_word(the_page)), PG_ISO_MIG);
+	EXPECT(t, is_away());
 	putback_lru_page(s.mem, the_page);
 	scene_end(t, &s);
 }

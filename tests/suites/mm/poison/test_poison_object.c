@@ -267,7 +267,9 @@ KTEST(page_is_retired_in_one_hold)
 		WRITE_ONCE(head->word, PAGE_WORD(2, PG_ISO_MIG, order));
 		EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
 		EXPECT_EQ(t, res.outcome, POISON_DELAYED);
-		EXPECT_EQ(t, word_ref(page_word(head)), 1);
+		EXPECT_EQ(t, page_word(head),
+		    PAGE_WORD(1, PG_ISO_MIG, order) |
+		        (order ? PAGE_F_HAS_HWPOISON : PAGE_F_HWPOISON));
 		EXPECT(t, is_flagged(mem, r.pfn));
 		EXPECT_EQ(t, zone_locks_of(r.zone, retire_it, &r), 1);
 		EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
