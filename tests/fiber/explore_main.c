@@ -5,6 +5,7 @@
  *
  *   check [SUITE.TEST,...]    KTAP, as the other hosted programs; a set is a test, and a process of
  *                             its own
+ *   check --each ...          all runs with one preemption, and no others
  */
 #include "explore_threads.h"
 #include "fiber_stores.h"
@@ -63,7 +64,7 @@ static bool is_wanted(const char *which, const char *suite, const char *name)
 
 static bool run_set(const struct set *set)
 {
-	const struct itimerval limit = {.it_value.tv_sec = LIMIT_S};
+	const struct itimerval limit = {.it_value.tv_sec = explore_each ? 10 * LIMIT_S : LIMIT_S};
 	int status = 1;
 	pid_t child;
 
@@ -129,6 +130,8 @@ int main(int argc, char **argv)
 			fiber_left_out = argv[a] + 12;
 		else if (!strcmp(argv[a], "--fine"))
 			fiber_fine = true;
+		else if (!strcmp(argv[a], "--each"))
+			explore_each = true;
 		else if (!strcmp(argv[a], "--orders"))
 			fiber_orders = 1;
 		else if (strncmp(argv[a], "--", 2) != 0)

@@ -25,6 +25,7 @@
 struct shared x;
 
 const struct set *set_now;
+bool explore_each;
 static struct threads_cut cuts[THREADS_CUTS];
 static unsigned nr_cuts;
 
@@ -148,6 +149,7 @@ static unsigned run_once(void)
 int explore(void *arg)
 {
 	unsigned points, i, runs = 1, step;
+	unsigned random = explore_each ? 0 : RANDOM * (1 + set_now->rare);
 	u64 rand = 0x5eed;
 
 	tasks_start();
@@ -159,8 +161,9 @@ int explore(void *arg)
 	 * The step has no common factor with the number of choices at a point: else some choices
 	 * would never be made.
 	 */
-	for (step = 1;
-	     4 * ROLES * points / step > SINGLES || (step > 1 && (step % 2 == 0 || step % 3 == 0));
+	for (step = 1; !explore_each &&
+	     (4 * ROLES * points / step > SINGLES ||
+	         (step > 1 && (step % 2 == 0 || step % 3 == 0)));
 	     step++)
 		;
 	for (nr_cuts = 1, i = 0; i < 4 * ROLES * points; i += step, runs++) {
@@ -170,8 +173,8 @@ int explore(void *arg)
 		    .late = i / (2 * ROLES) & 1};
 		run_once();
 	}
-	for (step = 0; step < RANDOM * (1 + set_now->rare) * 3 / 2; step++, runs++) {
-		bool late = step >= RANDOM * (1 + set_now->rare);
+	for (step = 0; step < random * 3 / 2; step++, runs++) {
+		bool late = step >= random;
 		unsigned at = 0;
 
 		nr_cuts = 2 + (unsigned)((ktest_rand(&rand) >> 8) % (THREADS_CUTS - 1));

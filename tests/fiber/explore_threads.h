@@ -83,10 +83,12 @@ void cpu_3_goes_and_comes(void);
 /* For a role: wait until all roles start. */
 void explore_wait_start(void);
 /*
- * Run set_now with no cut (preemption), with one cut, and with several. Context: the first thread.
- * A bad run ends the program.
+ * Run set_now with no cut (preemption), with one cut, and with several: for a set of many points
+ * with a part of all single cuts. explore_each: with one cut only, and with each of them.
+ * Context: the first thread. A bad run ends the program.
  */
 extern const struct set *set_now;
+extern bool explore_each;
 int explore(void *arg);
 
 #endif

@@ -279,6 +279,13 @@ def test_threads_are_right_with_a_point_at_each_store():
     assert said[-1].endswith(" 0 failed"), "\n".join(said)
 
 
+@pytest.mark.full
+def test_threads_are_right_with_any_one_preemption():
+    """`make test` makes a part of these runs in a set of more than 500 points."""
+    said = orders.output(program("host-threads/check"), "--each", "all")
+    assert said[-1].endswith(" 0 failed"), "\n".join(said)
+
+
 def offsets(path, text, *args):
     """The places at which the program @path comes to an order whose place or line has the @text."""
     said = orders.output(path, *args, "--orders")
