@@ -94,13 +94,16 @@ static inline void lab_irqs_off(void)
 #define zone_unlock_irqrestore(zone, flags)                                                        \
 	(lab_end_hold(zone), zone_unlock_irqrestore((zone), (flags)), race_point("lab.unlocked"))
 /* They may take a zone's lock, too. */
-#define spin_lock(lock) (spin_lock(lock), lab_new_hold())
+#define spin_lock(lock)   (race_point("lab.lock"), spin_lock(lock), lab_new_hold())
+#define spin_unlock(lock) (spin_unlock(lock), race_point("lab.unlocked"))
 #define spin_lock_irqsave(lock)                                                                    \
 	({                                                                                         \
-		irqflags_t lab_flags = spin_lock_irqsave(lock);                                    \
+		irqflags_t lab_flags = (race_point("lab.lock"), spin_lock_irqsave(lock));          \
 		lab_new_hold();                                                                    \
 		lab_flags;                                                                         \
 	})
+#define spin_unlock_irqrestore(lock, flags)                                                        \
+	(spin_unlock_irqrestore((lock), (flags)), race_point("lab.unlocked"))
 #define lru_lock_irqsave(zone) (race_point("lab.lock"), lru_lock_irqsave(zone))
 #define lru_unlock_irqrestore(zone, flags)                                                         \
 	(lru_unlock_irqrestore((zone), (flags)), race_point("lab.unlocked"))
@@ -120,10 +123,11 @@ static inline void lab_cpus_first(const struct rwsem *sem)
 {
 	if (sem == &cpu_hotplug && lab_has_caches[arch_cpu_id() % 16])
 		panic("the lock of the set of CPUs is taken behind the mutex of the caches");
+	race_point("lab.lock");
 }
 
-#define mutex_lock(m)           (mutex_lock(m), lab_note((m), true))
-#define mutex_unlock(m)         (lab_note((m), false), mutex_unlock(m))
+#define mutex_lock(m)           (race_point("lab.lock"), mutex_lock(m), lab_note((m), true))
+#define mutex_unlock(m)         (lab_note((m), false), mutex_unlock(m), race_point("lab.unlocked"))
 #define rwsem_lock_shared(sem)  (lab_cpus_first(sem), rwsem_lock_shared(sem))
 #define rounds_lock(mem)        (race_point("lab.lock"), rounds_lock(mem))
 #define rounds_unlock(mem)      (rounds_unlock(mem), race_point("lab.unlocked"))

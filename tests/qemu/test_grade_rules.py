@@ -62,8 +62,16 @@ REFUSED = (
     ("mm/core/free_map.c", "#undef RACE_BUILD", "a macro RACE_BUILD"),
     ("mm/core/free_map.c", "#ifndef __SANITIZE_THREAD__\n#endif", "tell the grader's builds apart"),
     ("mm/core/free_map.c", "#if defined(CHECKED_BUILD)\n#endif", "tell the grader's builds apart"),
-    ("mm/core/free_map.c", "#ifdef __OPTIMIZE__\n#endif", "tell the grader's builds apart"),
+    ("mm/core/free_map.c", "#if !__STDC_HOSTED__\n#endif", "tell the grader's builds apart"),
+    ("mm/core/free_map.c", "#ifdef QUARRY_LABS_POINTS_H\n#endif", "tell the grader's builds apart"),
+    ("mm/core/free_map.c", "#if 1 && !defined(EOF)\n#endif", "has a condition on EOF"),
+    ("mm/core/free_map.c", "#ifndef zone_lock\n#endif", "has a condition on zone_lock"),
     ("mm/core/free_map.c", "void f(void *z)\n{\n\t(zone_lock)(z);\n}", "has zone_lock in another"),
+    (
+        "mm/core/free_map.c",
+        "void f(void *z)\n{\n#define TAKE zone_lock\n\t(TAKE)(z);\n}",
+        "has zone_lock in another",
+    ),
     ("mm/core/free_map.c", "bool (*take)(struct page *) = get_page;", "has get_page in another"),
     (HEADER, "#define ktest_fail(...) ((void)0)", "names ktest_fail"),
     (HEADER, "static inline void ktest_fail(struct ktest *t, ...)\n{\n}", "names ktest_fail"),
@@ -78,6 +86,8 @@ ACCEPTED = (
     '#  include <quarry/string.h>\n#\n#error "a # and a \' and /* in it"',
     "char quote = '\"', percent[] = \"100 %: asm, R\\\"(x)\\\"\"; /* __asm__ \" */",
     "pfn_t section = ALIGN_DOWN(pfn, 4);\r\n/* \xe4 */",
+    "#define MINE 1\n#if MINE || PAGEBLOCK_ORDER > 3\n#ifdef DEBUG\n#endif\n#endif",
+    "unsigned most = __INT_MAX__, order = __ATOMIC_RELAXED;",
 )
 
 
@@ -185,7 +195,7 @@ def test_only_the_explorers_build_calls_at_stores(tmp_path, place, text, complai
 )
 def test_what_a_header_brings_into_given_sources(tmp_path, monkeypatch, layer, here, ends):
     """In one layer the submission ends the program in given code; all its own objects are clean."""
-    monkeypatch.setattr(grade_source, "FORBIDDEN", ())  # a rule of the text would end it before
+    monkeypatch.setattr(grade_source, "source_faults", lambda *_: ())  # they would end it before
     text = labs.read(HEADER)
     at = text.index(PUT)
     body = at + len(PUT)
@@ -197,6 +207,19 @@ def test_what_a_header_brings_into_given_sources(tmp_path, monkeypatch, layer, h
     for path in ("mm/core/buddy.c", "mm/core/buddy_batch.c"):
         lacks = f"{path}, with the lab's headers, has {ends}, which the lab does not list"
         assert lacks in said, said
+
+
+def test_the_kernel_that_is_measured_is_checked(tmp_path, monkeypatch):
+    """It prints what is measured, so code that ends it could print figures of its own."""
+    monkeypatch.setattr(grade_source, "source_faults", lambda *_: ())
+    path = labs.lab("10").sources()[0]
+    text = labs.read(path) + (
+        "#if !__STDC_HOSTED__\nvoid machine_power_off(_Bool);\n"
+        "static void __attribute__((used)) end(void)\n{\n\tmachine_power_off(1);\n}\n#endif\n"
+    )
+    one = test_grade.graded(tmp_path, lab="10", text={path: text}, only="perf")
+    assert [r.name for r in one.results] == ["rules"] and one.points() == 0
+    assert "uses machine_power_off" in one.results[0].why
 
 
 @pytest.mark.full

@@ -243,6 +243,7 @@ class Grade:
             "explorer": lambda: programs.explorer(self.tree, name),
             "contract": lambda: programs.contract(self.tree, name),
             "kernel": lambda: self.kernel.program(self.tree, name),
+            lab_perf.LAYER: self.own_objects,
         }
         code = [path for path in self.one.files if path not in lab_race.texts(self.one)]
         said = [text for path in code for text in self.source_faults(path)]
@@ -250,8 +251,9 @@ class Grade:
             return self.refuse(said)
         needed = {layer for layer, names in wanted.items() if names}
         needed |= {NEEDS[layer] for layer in needed if layer in NEEDS}
+        needed |= {lab_perf.LAYER} if getattr(self.args, "board", False) else set()
         first = not os.path.isdir(os.path.join(self.args.build, "labs", "suites", "obj"))
-        what = " ".join(key for key in steps if key in needed)
+        what = " ".join(key for key in steps if key in needed and key != lab_perf.LAYER)
         self.screen.line("building " + what + ("; the first time takes minutes" if first else ""))
         try:
             with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
@@ -278,7 +280,22 @@ class Grade:
         self.said = grade_layers.printable(said)
         given = self.given_objects(programs, needed)
         said = grade_source.faults(self.one, self.objects(programs, needed), given)
+        said += made.get(lab_perf.LAYER, [])
         return self.refuse(said) if said else made
+
+    def own_objects(self):
+        """Faults of the objects for a kernel whose own memory the student's code serves."""
+        if self.in_ring_3 or not self.one.own:
+            return []
+        own = lab_kernel.Kernel(self.one, self.args.build, own=True)
+        changed = self.tree and not lab_build.same(self.one, self.tree, "")
+        try:
+            objects = dict(zip(self.one.twice(), own.student(self.tree, own.folder(self.label))))
+            given = own.given_objects(self.label) if changed else []
+        except Failed:
+            return []  # that kernel does not run; who measures it says why
+        mine = {path: [objects[path]] for path in self.one.sources()}
+        return grade_source.faults(self.one, mine, given)
 
     def lacks(self, text):
         """A line for each function that a linker misses, and that a file of the lab should have."""
@@ -361,6 +378,7 @@ class Grade:
             return
         top = os.path.join(os.path.abspath(self.args.build), "labs")
         folders = [os.path.join(top, kind, self.one.name, self.label) for kind in KINDS.values()]
+        folders += [os.path.join(top, lab_kernel.Kernel.KIND, self.one.name, self.label + "-own")]
         folders += [self.kernel.folder(self.label)] if self.kernel else []
         for folder in [os.path.join(top, "staged", self.label), *folders]:
             shutil.rmtree(folder, ignore_errors=True)

@@ -33,7 +33,10 @@ FORBIDDEN = (
     (re.compile(r'(?<!\w)(u8|[uUL])?R"'), "a raw string"),
     (re.compile(r"\b(_*no_(sanitize|address_safety)|__[at]san_|__ubsan_)"), "a sanitizer's name"),
     (
-        re.compile(r"\b(__(SANITIZE|OPTIMIZE)\w*|__has_feature|LAB_OWN|[A-Z]{4,}_BUILD)\b"),
+        re.compile(
+            r"\b(__has_feature|LAB_OWN|[A-Z]{4,}_BUILD|(ARCH|QUARRY_(HOST|FIBER|LABS))_\w+_H|"
+            r"__(?!VA_(ARGS|OPT)__|FILE__|LINE__|\w+_(MAX|BIT|WIDTH)__)[A-Z]\w*__)\b"
+        ),
         "a name by which it could tell the grader's builds apart",
     ),
     (re.compile(r"(?s)\A(?=.*(__attribute|\[\s*\[)).*\b(section|__section__)\b"), "a section"),
@@ -62,11 +65,35 @@ def macros(path):
 
 
 @lru_cache(None)
+def given_macros():
+    """Macros of the interface and of mm/, which all builds have; not those that guard a header."""
+    found = set()
+    for room in ("include/quarry", "mm"):
+        for folder, _, names in os.walk(os.path.join(labs.ROOT, room)):
+            for name in [n for n in names if n.endswith(".h")]:
+                path = os.path.relpath(os.path.join(folder, name), labs.ROOT)
+                found |= {m for m in macros(path) if not m.endswith("_H")}
+    return found - macros(TESTS[0])
+
+
+def condition_faults(one, path, plain, code):
+    """Macros in conditions that the lab's files and given_macros() do not define: only some of the
+    grader's builds may have them."""
+    own = set(re.findall(r"^\s*#\s*define\s+(\w+)", code, re.MULTILINE)).union(
+        *(macros(header) for header in one.headers())
+    )
+    for name, rest in DIRECTIVE.findall(plain):
+        asked = set(re.findall(r"\b[A-Za-z_]\w*", rest)) if "if" in name else set()
+        for word in sorted(asked - own - given_macros() - {"defined", "DEBUG"}):
+            yield f"{path} has a condition on {word}, which no header of mm/ or quarry/ defines"
+
+
+@lru_cache(None)
 def points():
     """Matches a function at which the explorer stops, in another form than a call: a macro with
     parameters would not see it."""
     names = re.findall(r"^#define (\w+)\(", labs.read(TESTS[0]), re.MULTILINE)
-    return re.compile(rf"\b({'|'.join(names)})\b(?!\s*\()")
+    return re.compile(rf"\b({'|'.join(names)})\b(?![^\S\n]*\()")
 
 
 def name_faults(one, path, plain, code):
@@ -96,6 +123,7 @@ def source_faults(one, there, path):
     for pattern, what in FORBIDDEN:
         if pattern.search(code):
             yield f"{path} has {what}"
+    yield from condition_faults(one, path, plain, code)
     for name, rest in DIRECTIVE.findall(plain):
         if name == "include" and not included_ok(one, rest):
             yield f"{path} includes {rest.strip()}, which is no header of mm/"
