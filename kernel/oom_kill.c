@@ -204,10 +204,10 @@ static void count_handle(struct vm_object *object, void *arg)
 		inherit(arg, object);
 }
 
-/* Objects that threads of @r give away: perhaps no table has a handle to them. */
+/* Objects that threads of @r give away, or wait for: perhaps no table has a handle to them. */
 static void count_gifts(struct row *r)
 {
-	static struct vm_object *gift[ABI_MAX_THREADS];
+	static struct vm_object *gift[TASK_GIFTS];
 	unsigned nr = task_gifts(r->task, gift);
 
 	while (nr-- > 0) {
@@ -285,8 +285,11 @@ static void fill_table(struct memory *mem, enum zone_kind zones)
 	 * Objects for which no task must pay, and which no task has mapped: they count for a task
 	 * that has a handle or, if there is none, for a task that gives them away.
 	 */
-	for (i = 0; i < nr_rows; i++)
-		cap_table_objects(&table[i].task->caps, count_handle, &table[i]);
+	for (i = 0; i < nr_rows; i++) {
+		/* What a starting task was given its creator still shows, and pays for. */
+		if (!READ_ONCE(table[i].task->starting))
+			cap_table_objects(&table[i].task->caps, count_handle, &table[i]);
+	}
 	for (i = 0; i < nr_rows; i++)
 		count_gifts(&table[i]);
 }
@@ -412,6 +415,7 @@ static void print_table(struct memory *mem, gfp_t gfp, unsigned order, const str
 
 static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
+	u32 number = READ_ONCE(mem->oom.going);
 	const struct row *victim;
 	unsigned i;
 
@@ -423,8 +427,12 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 		 * False: the victim has released everything since it was counted, and will not
 		 * report its end.
 		 */
-		if (!task_end_victim(victim->task, READ_ONCE(mem->oom.going)))
-			memory_oom_gone(mem, READ_ONCE(mem->oom.going));
+		if (!task_end_victim(victim->task, number))
+			memory_oom_gone(mem, number);
+		/* All that are ending get the reserve now: each by itself would cost a wait. */
+		for (i = 0; i < nr_rows; i++)
+			if (already_ending(&table[i]))
+				(void)!task_end_victim(table[i].task, number);
 	}
 	for (i = 0; i < nr_rows; i++)
 		task_put(table[i].task);

@@ -133,10 +133,7 @@ static void request_put(struct pager *p, struct request *r)
 	kfree(last && r != &p->own ? r : NULL);
 }
 
-/*
- * Wait for another thread's request; returns 0 if the page was supplied; else the answer, or
- * -EAGAIN if only that thread failed.
- */
+/* Wait for another thread's request: 0 supplied; its answer; -EAGAIN if only that thread failed. */
 static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 {
 	int err = -ETIMEDOUT;
@@ -257,15 +254,16 @@ static int pager_get(struct vm_object *object, u32 index)
 	struct pager *p = object->pager;
 	int err;
 
+	task_asks(object);
 	for (;;) {
-		if (!access_left(p))
-			return -ETIMEDOUT;
-		err = try_get(p, object, index);
+		err = access_left(p) ? try_get(p, object, index) : -ETIMEDOUT;
 		if (err == ABI_PAGER_NO_MEMORY)
 			err = vm_await_memory(object, index);
 		if (err != -EAGAIN)
-			return err;
+			break;
 	}
+	task_asks(NULL);
+	return err;
 }
 
 static int pager_clean(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
@@ -273,12 +271,15 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data, u6
 	struct request r = {.what = ABI_PAGER_CLEAN, .index = index, .refs = 1, .data = data};
 	const struct task *task = task_current();
 	struct pager *p = object->pager;
-	u64 wait, began, now;
+	u64 wait, began;
 	int err;
 
 	/* The pager would wait for itself. */
 	if (task && task->id == p->task)
 		return -EIO;
+	/* Nobody can ask for the content any more, and nobody is waited for, whatever is owed. */
+	if (endpoint_closed(p->ep))
+		return 0;
 	wait = MIN(pager_trust_left(p->trust), p->timeout_ns);
 	if (!wait || !limit_ns)
 		return -ETIMEDOUT;
@@ -287,12 +288,12 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data, u6
 	task_unlock(&p->lock);
 	began = arch_clock_ns();
 	err = pager_ask(p, &r, MIN(wait, limit_ns));
-	now = arch_clock_ns();
 	pager_finish(p, &r, &err); /* DONE without the content is an error from here on */
-	pager_trust_charge(p->trust, now > began ? now - began : 0, err, limit_ns < wait);
-	/* The pager has ended, so nobody can ask for the content any more. */
+	pager_trust_charge(p->trust, began, err, limit_ns < wait);
 	if (err == -EPIPE && endpoint_closed(p->ep))
 		return 0;
+	if (err == -ETIMEDOUT && limit_ns < wait)
+		return -EAGAIN; /* it might have answered */
 	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
 }
 
@@ -440,9 +441,7 @@ static u64 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 	return id;
 }
 
-/*
- * Note that the pager has the content.  False: too late, the page may have been written to since.
- */
+/* Note that the pager has the content.  False: too late, the page may have changed since. */
 static bool fetched(struct pager *p, u64 index, u64 id)
 {
 	struct request *r;

@@ -46,9 +46,10 @@ u64 pager_trust_left(struct pager_trust *trust)
 	return left >= TRUST_LEAST_NS ? (u64)left : 0;
 }
 
-void pager_trust_charge(struct pager_trust *trust, u64 took_ns, int err, bool cut)
+void pager_trust_charge(struct pager_trust *trust, u64 began, int err, bool cut)
 {
-	s64 took = (s64)MIN(took_ns, ABI_MAX_PAGER_NS);
+	u64 now = arch_clock_ns();
+	s64 took = now > began ? (s64)MIN(now - began, ABI_MAX_PAGER_NS) : 0;
 
 	task_lock(&trust_lock);
 	if (err == -ETIMEDOUT && !cut) {

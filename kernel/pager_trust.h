@@ -10,9 +10,9 @@
 /* The time that reclaim may wait for a pager now, in ns; 0: no wait is allowed. */
 u64 pager_trust_left(struct pager_trust *trust);
 /*
- * Charge a call for ABI_PAGER_CLEAN that took @took_ns; @err: negative errno, or the pager's
- * answer.  @cut: the wait was shorter than the pager's trust allowed.
+ * Charge a call for ABI_PAGER_CLEAN that has just ended, and @began at that time; @err: negative
+ * errno, or the pager's answer.  @cut: the wait was shorter than the pager's trust allowed.
  */
-void pager_trust_charge(struct pager_trust *trust, u64 took_ns, int err, bool cut);
+void pager_trust_charge(struct pager_trust *trust, u64 began, int err, bool cut);
 
 #endif

@@ -343,6 +343,7 @@ void sched_boost(bool on)
 	struct thread *t = thread_current();
 	irqflags_t flags = arch_irq_save();
 	u64 now = arch_clock_ns();
+	bool waits = false;
 	struct runq *rq;
 
 	if (t) {
@@ -352,9 +353,13 @@ void sched_boost(bool on)
 		rq->since = now;
 		t->boosted = on;
 		t->share = share_of(t);
+		/* The CPU was given to the boosted thread early; its other share waits its turn. */
+		waits = !on && rq->early && rq->nr_ready;
 		spin_unlock(&rq->lock);
 	}
 	arch_irq_restore(flags);
+	if (waits)
+		preempt_schedule();
 }
 
 void sched_tick(void)

@@ -186,7 +186,7 @@ void task_thread_exit(void)
 	thread_exit();
 }
 
-/* ---- objects that threads give away ---- */
+/* ---- objects that threads give away, or wait for ---- */
 
 void task_gives(struct vm_object *object)
 {
@@ -197,18 +197,31 @@ void task_gives(struct vm_object *object)
 	task_unlock(&t->task->lock);
 }
 
+void task_asks(struct vm_object *object)
+{
+	struct thread *t = thread_current();
+
+	if (!t->task)
+		return;
+	task_lock(&t->task->lock);
+	t->asks = object;
+	task_unlock(&t->task->lock);
+}
+
 unsigned task_gifts(struct task *task, struct vm_object **gift)
 {
 	struct thread *t;
-	unsigned nr = 0;
+	unsigned nr = 0, i;
 
 	task_lock(&task->lock);
 	TAILQ_FOREACH(t, &task->threads, task_link) {
-		if (!t->gift)
-			continue;
-		vm_object_get(t->gift);
-		gift[nr++] = t->gift;
+		if (t->gift)
+			gift[nr++] = t->gift;
+		if (t->asks)
+			gift[nr++] = t->asks;
 	}
+	for (i = 0; i < nr; i++)
+		vm_object_get(gift[i]);
 	task_unlock(&task->lock);
 	return nr;
 }

@@ -23,6 +23,12 @@
 
 void arch_irqs_move(unsigned from, unsigned to)
 {
+	unsigned cpu;
+
+	/* An I/O APIC can name only ids of eight bits. */
+	for (cpu = 0; cpus[to]->apic_id > XAPIC_MAX_ID && cpu < nr_cpus; cpu++)
+		if (cpu != from && cpumask_test(cpu_online_mask, cpu))
+			to = cpu;
 	ioapic_move(cpus[from]->apic_id, cpus[to]->apic_id);
 }
 

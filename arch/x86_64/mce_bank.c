@@ -186,11 +186,11 @@ static const char *why_fatal(unsigned banks, const struct mce_context *c)
 }
 
 /*
- * Hand over the banks' errors, without clearing them; @hit: as in mce_exception.  Returns the
- * reason to panic, or NULL.
+ * Hand over the banks' errors, without clearing them: *@posted has a bit for each of these banks.
+ * @hit: as in mce_exception.  Returns the reason to panic, or NULL.
  */
 static const char *post_banks(
-    unsigned banks, const struct mce_context *c, u64 ip, struct mce_record *hit)
+    unsigned banks, const struct mce_context *c, u64 ip, struct mce_record *hit, u32 *posted)
 {
 	for (unsigned i = 0; i < banks; i++) {
 		struct mce_bank b = read_bank(i);
@@ -199,6 +199,7 @@ static const char *post_banks(
 
 		if (v.severity == MCE_NOTHING)
 			continue;
+		*posted |= 1u << i;
 		if (v.severity == MCE_REQUIRED && hit->severity != MCE_REQUIRED) {
 			*hit = rec;
 			if (c->from == MCE_FROM_USER)
@@ -210,8 +211,11 @@ static const char *post_banks(
 	return NULL;
 }
 
-/* Clear the errors that were handed over.  Returns the number of them. */
-static unsigned clear_banks(unsigned banks, const struct mce_context *c)
+/*
+ * Clear the errors that were handed over, in the banks of @posted; a bank that had none then is
+ * left to mce_poll.  Returns the number of them.
+ */
+static unsigned clear_banks(unsigned banks, const struct mce_context *c, u32 posted)
 {
 	unsigned nr = 0;
 
@@ -219,7 +223,7 @@ static unsigned clear_banks(unsigned banks, const struct mce_context *c)
 		struct mce_bank b = read_bank(i);
 		struct mce_verdict v = mce_decode(&b, c);
 
-		if (v.severity == MCE_NOTHING)
+		if (!(posted >> i & 1) || v.severity == MCE_NOTHING)
 			continue;
 		counter_add(&mce_stats.found[v.severity], 1UL);
 		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
@@ -233,6 +237,7 @@ const char *mce_exception(u64 ip, enum mce_from from, struct mce_record *hit)
 	struct mce_context c = {.amd = amd, .from = from};
 	unsigned banks = nr_banks();
 	const char *why;
+	u32 posted = 0;
 
 	*hit = (struct mce_record){.severity = MCE_NOTHING};
 	counter_add(&mce_stats.exceptions, 1UL);
@@ -243,10 +248,10 @@ const char *mce_exception(u64 ip, enum mce_from from, struct mce_record *hit)
 	why = why_fatal(banks, &c);
 	/* Hand over all errors before any bank is cleared: a report must show all banks. */
 	if (!why)
-		why = post_banks(banks, &c, ip, hit);
+		why = post_banks(banks, &c, ip, hit, &posted);
 	if (why)
 		return why;
-	if (!clear_banks(banks, &c))
+	if (!clear_banks(banks, &c, posted))
 		counter_add(&mce_stats.found[MCE_NOTHING], 1UL);
 	raise_interrupt();
 	wrmsr(MSR_MCG_STATUS, 0);

@@ -282,7 +282,8 @@ bool mce_count(struct mce_pages *pages, pfn_t pfn, unsigned nr, u64 now)
 	}
 	if (i < MCE_PAGES)
 		at = i;
-	if (i == MCE_PAGES || now - pages->page[at].last > MCE_FORGET_NS)
+	/* Another CPU's clock may be slightly behind. */
+	if (i == MCE_PAGES || now > pages->page[at].last + MCE_FORGET_NS)
 		pages->page[at].count = 0;
 	pages->page[at].pfn = pfn;
 	pages->page[at].last = now;

@@ -122,10 +122,13 @@ struct vm_space *task_get_space(struct task *task) must_check;
  * handle to the object, task_gifts finds it.
  */
 void task_gives(struct vm_object *object);
+/* As task_gives: an access of the running thread, of any kind, waits for the pager of @object. */
+void task_asks(struct vm_object *object);
 /*
- * The objects that the task's threads give away now, each with a reference, in @gift, which has
- * room for ABI_MAX_THREADS; returns their number.
+ * The objects that the task's threads give away now, or wait for, each with a reference, in @gift,
+ * which has room for TASK_GIFTS; returns their number.
  */
+#define TASK_GIFTS (2 * ABI_MAX_THREADS)
 unsigned task_gifts(struct task *task, struct vm_object **gift) must_check;
 
 /* The task of the running thread; NULL: a kernel thread.  Any context. */

@@ -108,9 +108,9 @@ struct vm_pager_ops {
 	/*
 	 * Hand the content of a dirty page, PAGE_SIZE bytes, to the pager.  No thread can write to
 	 * it meanwhile; a thread that accesses it waits.  Returns 0: the pager has the content, or
-	 * has ended, and the page may be dropped; -EIO, -ETIMEDOUT: the page stays, dirty.  The
-	 * call takes @limit_ns at most.  Called by reclaim threads with no lock held.  NULL: dirty
-	 * pages stay.
+	 * has ended, and the page may be dropped; else the page stays, dirty: -EIO, -ETIMEDOUT;
+	 * -EAGAIN: only @limit_ns was over, the most that the call takes.  Called by reclaim
+	 * threads with no lock held.  NULL: dirty pages stay.
 	 */
 	int (*clean)(struct vm_object *object, u32 index, const void *data, u64 limit_ns);
 };

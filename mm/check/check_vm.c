@@ -29,9 +29,7 @@ static bool being_changed(const struct vm_object *object)
 
 static bool page_is_objects(u32 word)
 {
-	enum page_state state = word_state(word);
-
-	return state == PG_LRU || state == PG_OBJECT || state == PG_ISO_MIG;
+	return 1u << word_state(word) & (1u << PG_LRU | 1u << PG_OBJECT | 1u << PG_ISO_MIG);
 }
 
 static bool pfn_is_page(const struct vm_check *c, pfn_t pfn)

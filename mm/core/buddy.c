@@ -78,11 +78,16 @@ static always_inline void relist(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zon
 	buddy_move(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), largest);
 }
 
-/* Add @nr, which may be negative, to the free pages of @type that @zone can allocate. */
+/*
+ * Add @nr, which may be negative, to the free pages of @type that @zone can allocate.  Between the
+ * stores a reader finds too many pages that are not lent, and never too few (zone_spare).
+ */
 static void count_in_zone(struct zone *zone, enum migratetype type, long nr) REQUIRES_ZONE(zone)
 {
+	if (unlikely(type == MT_CMA) && nr < 0)
+		zone_add_lent(zone, (unsigned long)nr);
 	zone_add_free(zone, (unsigned long)nr);
-	if (unlikely(type == MT_CMA))
+	if (unlikely(type == MT_CMA) && nr > 0)
 		zone_add_lent(zone, (unsigned long)nr);
 }
 
@@ -165,14 +170,13 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 	struct pageblock_tree *tree = tree_of(zone->mem, pfn);
-	unsigned whole, more;
+	unsigned whole;
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	CHECKED_ASSERT(order <= MAX_ORDER && !(pfn & ((1UL << order) - 1)));
 	WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, 0);
 	whole = free_map_put(&tree->map, pfn_in_block(pfn), order);
-	more = buddy_gave(zone, pb, tree, pfn, order, whole, 1U << order);
-	zone_add_free(zone, more);
+	zone_add_free(zone, buddy_gave(zone, pb, tree, pfn, order, whole, 1U << order));
 }
 
 pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order)

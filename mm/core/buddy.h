@@ -153,8 +153,11 @@ static always_inline unsigned buddy_gave(struct zone *zone, struct pageblock *pb
 		buddy_move(zone, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), free_map_largest(&tree->map));
 	}
 	CHECKED_ASSERT(tree->list == free_map_largest(&tree->map) + 1);
-	if (unlikely(pageblock_type(pb) == MT_CMA))
+	if (unlikely(pageblock_type(pb) == MT_CMA)) {
+		zone_add_free(zone, nr); /* first, as in count_in_zone */
 		zone_add_lent(zone, nr);
+		return 0;
+	}
 	return nr;
 }
 

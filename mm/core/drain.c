@@ -145,9 +145,7 @@ void pcp_cut(struct zone *zone)
 
 int zone_pcp_disable(struct zone *zone)
 {
-	struct drain_cost cost = {0};
-
-	return pcp_disable_counted(zone, &cost);
+	return pcp_disable_counted(zone, &(struct drain_cost){0});
 }
 
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)

@@ -168,9 +168,8 @@ static unsigned ring_insert(
 
 static bool concerns(const struct trace_record *rec, pfn_t pfn)
 {
-	unsigned long nr = MAX(rec->blocks, 1UL) << (rec->order & 15);
-
-	return pfn == PFN_NONE || (pfn >= rec->pfn && pfn - rec->pfn < nr);
+	return pfn == PFN_NONE ||
+	    (pfn >= rec->pfn && pfn - rec->pfn < MAX(rec->blocks, 1UL) << (rec->order & 15));
 }
 
 unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, unsigned max)

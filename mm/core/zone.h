@@ -148,6 +148,7 @@ static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 	    : gfp & GFP_WMARK_LOW            ? WMARK_LOW
 	                                     : WMARK_MIN;
 	unsigned long kept = READ_ONCE(zone->wmark[mark]), lent = READ_ONCE(zone->nr_free_cma);
+	unsigned long nr_free = READ_ONCE(zone->nr_free);
 	long spare;
 
 	if (gfp & GFP_RESERVE)
@@ -156,7 +157,9 @@ static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 		kept += READ_ONCE(zone->reserve);
 	if (gfp & GFP_ALL_RESERVE)
 		kept = 0;
-	spare = (long)(READ_ONCE(zone->nr_free) - lent - kept);
+	/* Without the lock rather too much than too little: that is noticed under it. */
+	lent = MIN(lent, READ_ONCE(zone->nr_free_cma));
+	spare = (long)(nr_free - lent - kept);
 	if (unlikely(lent) && gfp & GFP_MOVABLE)
 		spare = MAX(spare, MIN(zone_largest_lent(zone), spare + (long)lent));
 	return spare;

@@ -35,7 +35,7 @@ int mem_free_held(
 	KASSERT(!held.at);
 	held.arg = arg;
 	held.at = at;
-	cached = free_body(mem, page, order);
+	cached = order_index(order) < NR_CACHED_ORDERS && free_body(mem, page, order);
 	held.at = NULL;
 	if (cached)
 		return 0;

@@ -82,8 +82,12 @@ static int node_take_range(
 	return 0;
 }
 
-static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why)
+/* In a zone of another kind than MOVABLE a pageblock with a kernel page need not go. */
+static void note_stayed(
+    struct node_op *op, const struct zone *zone, pfn_t pfn, const struct mm_fail *why)
 {
+	if (zone->kind != ZONE_MOVABLE && why->why == WHY_UNMOVABLE)
+		return;
 	if (op->res->stayed == 0)
 		op->res->fail = why->pfn == PFN_NONE ? (struct mm_fail){pfn, why->why} : *why;
 	op->res->stayed += PAGEBLOCK_PAGES;
@@ -135,9 +139,7 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 			to = ALIGN_DOWN(r.fail.pfn, PAGEBLOCK_PAGES);
 			continue;
 		} else {
-			/* In other zones a pageblock with a kernel page need not go. */
-			if (zone->kind == ZONE_MOVABLE || why != WHY_UNMOVABLE)
-				note_stayed(op, start, &r.fail);
+			note_stayed(op, zone, start, &r.fail);
 			start += PAGEBLOCK_PAGES;
 		}
 		to = start + MIN(most, end - start);
@@ -158,9 +160,8 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		     end += PAGEBLOCK_PAGES)
 			;
 		err = take_run(op, zone, pfn, end);
-		/* In zone MOVABLE report the blocker's pageblock, unless it is reserved. */
-		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
-			note_stayed(op, end, &fail);
+		if (fail.why && fail.why != WHY_RESERVED && !err)
+			note_stayed(op, zone, end, &fail);
 		pfn = end + PAGEBLOCK_PAGES;
 	}
 	return err;

@@ -13,16 +13,10 @@
 
 #define GFP_TARGET (GFP_MOVABLE | GFP_NORETRY)
 
-/* Is the page that moves on the node of this CPU, whose memory each request tries first? */
-static bool at_home(const struct migrate_target *to, struct memory *mem)
-{
-	return to->node == memory_node(mem, arch_cpu_id());
-}
-
 static struct page *get_anywhere(struct migrate_target *to, struct memory *mem, unsigned order)
 {
-	struct page *page =
-	    at_home(to, mem) ? NULL : alloc_from_zonelist(to->node, GFP_TARGET, order);
+	/* At home, too: the CPU's last target may have come from another node (pcp.first). */
+	struct page *page = alloc_from_zonelist(to->node, GFP_TARGET, order);
 
 	return page ? page : mem_alloc_pages(mem, GFP_TARGET, order);
 }
@@ -38,10 +32,13 @@ static unsigned get_many_anywhere(
 {
 	unsigned got = 0;
 
-	if (at_home(to, mem))
-		return (unsigned)mem_alloc_pages_bulk(mem, GFP_TARGET, nr, pages);
-	while (got < nr && (pages[got] = get_anywhere(to, mem, 0)))
+	while (got < nr && (pages[got] = get_anywhere(to, mem, 0))) {
 		got++;
+		/* At home the other pages are allocated where this one was. */
+		if (to->node == memory_node(mem, arch_cpu_id()))
+			return got +
+			    (unsigned)mem_alloc_pages_bulk(mem, GFP_TARGET, nr - got, pages + got);
+	}
 	return got;
 }
 

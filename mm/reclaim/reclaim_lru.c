@@ -193,6 +193,8 @@ static bool is_clean(struct batch *b, const struct unmapped *u)
 	now = arch_clock_ns();
 	scan->waited_ns += now > began ? now - began : 0;
 	sched_point("reclaim.cleaned");
+	if (err == -EAGAIN)
+		return false; /* the run's time is over, and not the pager's */
 	if (err) {
 		MM_EVENT(object->mem, RECLAIM_REFUSED);
 		WRITE_ONCE(object->refused, scan->run);

@@ -264,7 +264,7 @@ static void give_by_call(u64 arg)
 /* While a new task is loaded. */
 static void look_at_gift(void)
 {
-	struct vm_object *gift[ABI_MAX_THREADS];
+	struct vm_object *gift[TASK_GIFTS];
 	unsigned nr;
 
 	close_in(first, to_give);
@@ -277,7 +277,7 @@ static void look_at_gift(void)
 static void give_to_a_new_task(void)
 {
 	u64 name, programs = (u64)give(first, CAP_PROGRAMS, RIGHT_EXEC, NULL);
-	struct vm_object *gift[ABI_MAX_THREADS];
+	struct vm_object *gift[TASK_GIFTS];
 	s64 task;
 
 	memcpy(&name, "program", sizeof(name));
@@ -346,7 +346,7 @@ static void map_it(u64 arg)
 /* The mapping waits; another thread could close the handle meanwhile. */
 static void look_at_mapping(u64 arg)
 {
-	struct vm_object *gift[ABI_MAX_THREADS];
+	struct vm_object *gift[TASK_GIFTS];
 
 	mutex_lock(&giver->space->change);
 	CALL(SYS_SLEEP, 5 * THREADS_TICK_NS);
@@ -363,6 +363,38 @@ void oom_mapped(void)
 	to_give = has_object(giver, giver->account, 2);
 	new_program(giver, 1, map_it, 0);
 	new_program(first, 2, look_at_mapping, 0);
+}
+
+#define SILENT (DATA + 64 * PAGE_SIZE)
+
+static void touch_silent(u64 arg)
+{
+	user_load(SILENT + PAGE_SIZE);
+}
+
+/* The object is mapped no more, and has no handle; the access still keeps it. */
+static void look_at_access(u64 arg)
+{
+	struct vm_object *gift[TASK_GIFTS];
+
+	CALL(SYS_SLEEP, 5 * THREADS_TICK_NS);
+	CHECK(!vm_unmap(giver->space, SILENT, 2));
+	vm_object_put(paged);
+	CHECK(task_gifts(giver, gift) == 1 && gift[0] == paged && vm_object_present(paged) == 1);
+	vm_object_put(gift[0]);
+	endpoint_put(to_pager, RIGHT_RECEIVE);
+	x.done = true;
+}
+
+void oom_asked(void)
+{
+	first = new_task(0);
+	giver = new_task(1);
+	to_pager = endpoint_create();
+	CHECK(!pager_create(to_pager, 2, 0, FOREVER, &paged) && !vm_object_supply(paged, 0, NULL));
+	CHECK(!vm_map(giver->space, SILENT, 2, VM_READ, paged, 0));
+	new_program(giver, 1, touch_silent, 0);
+	new_program(first, 2, look_at_access, 0);
 }
 
 /* While the first task is loaded. */

@@ -94,6 +94,7 @@ void writers_in_turn(void);
 void oom_said(void);
 void oom_gifts(void);
 void oom_mapped(void);
+void oom_asked(void);
 void oom_first(void);
 void tasks_listed(void);
 void calls_without_objects(void);

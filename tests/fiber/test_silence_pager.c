@@ -81,7 +81,7 @@ VERB(taken, paged_taken[0]);
 
 /* What the pager has then is not what the page contains now. */
 KTEST(content_of_an_earlier_request_is_refused)
-ROWS(BEGIN "begin_copy; 2> hand_over 1 = -ETIMEDOUT @200ms; receive CLEAN 0 1s; take 0 = -ENOENT;"
+ROWS(BEGIN "begin_copy; 2> hand_over 1 = -EAGAIN @200ms; receive CLEAN 0 1s; take 0 = -ENOENT;"
            "taken = 1; answer DONE = -EPIPE; receive CLEAN 0 1s; answer DONE; join;" END)
 
 /*
@@ -152,6 +152,14 @@ static bool alloc_again(void)
 
 VERB(first_taken, first_taken());
 VERB_OF(alloc_again, true, !alloc_again());
+
+/*
+ * The run's time for pagers is nearly over as it asks the second one: that did not refuse the page.
+ */
+KTEST(a_pager_that_a_run_had_no_time_for_has_not_refused)
+ROWS("begin_pager 0 1 2 1950ms; begin_pager 1 1 2 5s; write 0; write 0 1; 2> reclaim 0 1 = 0 @2s;"
+     "receive CLEAN 0 3s 1 @?; sleep 100ms; answer DONE 1 = -EPIPE; join; has 0 1 = 1;"
+     "end_pager 1; end_pager 0")
 
 /*
  * All pages that could be reclaimed are dirty, and their pager takes none.  Cached pages come

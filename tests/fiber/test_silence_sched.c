@@ -363,3 +363,27 @@ KTEST(time_counts_for_the_share_that_a_boosted_thread_had)
 	}
 	kfree(shares);
 }
+
+/* The CPU was given to the boosted thread before its turn; the thread's task has none yet. */
+KTEST(a_thread_that_is_boosted_no_more_waits_for_its_turn)
+{
+	struct thread *self = thread_current();
+	struct share *shares = NEED(t, shares_new());
+	unsigned early;
+
+	for (early = 0; early < 2; early++) {
+		begin();
+		self->shares = shares;
+		self->share = &shares[self->cpu];
+		ready_on(0, self->cpu, true);
+		sched_boost(true);
+		runqs[self->cpu].early = early;
+		arch_irq_restore(flags);
+		sched_boost(false);
+		EXPECT_EQ(t, READ_ONCE(runner[0].ran_on) != 0, early);
+		flags = arch_irq_save();
+		sched_leave_shares(self);
+		end(1);
+	}
+	kfree(shares);
+}

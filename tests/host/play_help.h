@@ -63,6 +63,7 @@ struct play {
 	int cpu_plug, cpu_up, cpu_unplug; /* results of these calls, for CPU 1 */
 	unsigned unplugged;               /* calls of cpu_unplug that returned 0 */
 	bool mce_full, mce_started;       /* the ring of records is; its thread has */
+	void (*posted)(void);             /* as a record is handed over; may be NULL */
 	jmp_buf end;
 };
 extern struct play play;

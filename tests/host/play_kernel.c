@@ -185,6 +185,8 @@ bool mce_post(const struct mce_record *rec)
 {
 	judge_note("bank %u: %s, pfn %lx%s\n", rec->bank, mce_severity_name(rec->severity),
 	    rec->pfn == PFN_NONE ? 0 : rec->pfn, rec->ends ? ", ends" : "");
+	if (play.posted)
+		play.posted();
 	return !play.mce_full;
 }
 

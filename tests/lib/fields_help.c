@@ -273,7 +273,7 @@ const struct row rows[] = {
     SEEN(zone, nr_free_cma, zone, ALL, "I-N1 free CMA pages of a zone"),
     SEEN(zone, present, zone, ALL, "I-N3"),
     SEEN(zone, managed, zone, ALL, "I-N2|I-W1"),
-    SEEN(zone, from_standby, zone, "-r", "I-N2"),
+    IDLE(zone, from_standby, from_standby, zone, COUNTER),
     EACH(zone, wmark, wmark[0], zone, "0+-or", "I-W1"),
     SEEN(zone, reserve, zone, ALL, "I-W1"),
     SEEN(zone, nr_isolated, zone, ALL, "I-I4"),

@@ -404,4 +404,7 @@ KTEST(page_is_soft_offlined_at_the_error_threshold)
 	}
 	EXPECT(t, mce_count(&pages, 50, MCE_THRESHOLD - 1, 2 * day + pfn));
 	EXPECT(t, !mce_count(&pages, 100, MCE_THRESHOLD - 1, 2 * day + pfn));
+	/* The clock of another CPU is slightly behind. */
+	EXPECT(t, !mce_count(&pages, 60, MCE_THRESHOLD - 1, 4 * day));
+	EXPECT(t, mce_count(&pages, 60, 1, 4 * day - 1));
 }

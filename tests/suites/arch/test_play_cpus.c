@@ -370,6 +370,17 @@ KTEST(a_cpu_is_parked_and_woken)
 	EXPECT_DOES(t, arch_irqs_move(1, 3), "io0 11=33000000\n");
 }
 
+KTEST(interrupts_move_to_a_cpu_that_an_io_apic_can_name)
+{
+	begin(1);
+	area[2].apic_id = 0x100;
+	play.redirect[0][0x10] = 0x43;
+	play.redirect[0][0x11] = 0x11000000;
+	EXPECT_DOES(t, arch_irqs_move(1, 2), "io0 11=3000000\n");
+	play.redirect[0][0x11] = 0x3000000;
+	EXPECT_DOES(t, arch_irqs_move(0, 2), "io0 11=11000000\n");
+}
+
 static void look_at_lock(void)
 {
 	if (!rwsem_is_held(&cpu_hotplug))

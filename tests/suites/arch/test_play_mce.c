@@ -175,6 +175,22 @@ KTEST(exception_leaves_errors_that_did_not_raise_it)
 	    "bank 2: deferred, pfn 12345\nmsr 409=0\nbank 3: deferred, pfn 0\nmsr 40d=0\nwake\n");
 }
 
+static void fill_bank_0(void)
+{
+	fill(0, ENABLED | 0xc0);
+	play.posted = NULL;
+}
+
+/* In a bank that was looked at already. */
+KTEST(an_error_that_comes_during_an_exception_is_left_to_a_poll)
+{
+	begin(VENDOR_INTEL, 0x000806f8, MCG_CAP_SER | 4);
+	play.posted = fill_bank_0;
+	EXPECT_SURVIVED(t, ENABLED | MCE_S | 0xc0, MCG_STATUS_RIPV, MCE_FROM_KERNEL, OPTIONAL);
+	EXPECT_EQ(t, mce_stats.found[MCE_DEFERRED], 0);
+	EXPECT_DOES(t, mce_poll(), "bank 0: deferred, pfn 12345\nmsr 401=0\nwake\n");
+}
+
 /*
  * Both CPUs of a core see the bank.  The one that fetched cannot continue; the other one, which may
  * be idle, can (SDM vol. 3B, table 15-20).

@@ -266,5 +266,10 @@ KTEST(a_handle_counts_before_a_gift)
 	has_handle = OTHER;
 	(void)chosen_for(GFP_MOVABLE);
 	EXPECT(t, table[HEAD].has == 0 && table[OTHER].has == 1);
+	/* A starting task is exempt: what it has counts for the task that gives it. */
+	tasks[OTHER].starting = 1;
+	(void)chosen_for(GFP_MOVABLE);
+	EXPECT(t, table[HEAD].has == 1 && table[OTHER].has == 0);
+	tasks[OTHER].starting = 0;
 	has_handle = gives = NOBODY;
 }

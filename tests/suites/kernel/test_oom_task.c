@@ -404,22 +404,27 @@ KTEST(first_task_is_never_killed,
 	EXPECT(t, !ask_for(GFP_MOVABLE));
 }
 
-KTEST(exiting_task_is_the_victim,
+/* All tasks that are ending get the reserve: the killer does not wait for one after the other. */
+KTEST(exiting_tasks_are_the_victims,
     .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * 6  ending: waited for\n"
+                  "oom: * test * 0 * 1 * 0 * 0 * 6  ending\n"
                   "oom: * test * 0 * 30 * 0 * 0 * 6\n" SUM TABLE
                   "oom: * test * 0 * 1 * 0 * 0 * 6  ending\n"
-                  "oom: * test * 0 * 30 * 0 * 0 * 6  the most: killed\n" GONE GONE_TOO)
+                  "oom: * test * 0 * 1 * 0 * 0 * 6  ending\n"
+                  "oom: * test * 0 * 30 * 0 * 0 * 6  the most: killed\n" GONE GONE_TOO GONE_TOO)
 {
 	u64 gone = kernel_memory.oom.gone;
 
-	START(t, {1, NOBODY}, {30, NOBODY});
+	START(t, {1, NOBODY}, {1, NOBODY}, {30, NOBODY});
 	task_end(m[0].task, TASK_EXITED, 7);
+	task_end(m[1].task, TASK_EXITED, 7);
 	EXPECT(t, ask_for(GFP_MOVABLE));
-	EXPECT(t, m[0].task->victim && m[0].task->status == 7 && !m[1].task->ending);
-	/* The first victim is stuck, so the next one is chosen. */
-	expect_victim(t, GFP_MOVABLE, 1);
+	EXPECT(t, m[0].task->victim && m[0].task->status == 7 && m[1].task->victim);
+	EXPECT(t, !m[2].task->ending);
+	/* The first victims are stuck, so the next one is chosen. */
+	expect_victim(t, GFP_MOVABLE, 2);
 	leave_all();
-	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 2);
+	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 3);
 }
 
 /* Threads of a victim exit from any state, and may use the reserve for it. */

@@ -50,6 +50,23 @@ KTEST_COST(silent_pager_is_waited_for_once, KTEST_SLOW)
 	server_end(t, &s);
 }
 
+/* Its family has no trust left; nobody need be waited for. */
+KTEST(a_pager_that_has_ended_is_not_waited_for, KTEST_SLOW)
+{
+	struct server s;
+
+	if (!server_begin(t, &s, 4 * SHORT_NS))
+		return;
+	EXPECT_EQ(t, server_clean(&s, 0, server_page(&s)), -ETIMEDOUT);
+	EXPECT_EQ(t, server_clean(&s, 0, server_page(&s)), -ETIMEDOUT);
+	endpoint_get(s.ep, 0);
+	endpoint_put(s.ep, RIGHT_RECEIVE);
+	EXPECT_EQ(t, server_clean(&s, 0, server_page(&s)), 0);
+	endpoint_get(s.ep, RIGHT_RECEIVE);
+	endpoint_put(s.ep, 0);
+	server_end(t, &s);
+}
+
 /* The work of another thread of the pager proves nothing about the thread that does not answer. */
 KTEST(pager_regains_trust_by_an_answer, KTEST_SLOW)
 {

@@ -7,6 +7,8 @@
 #include "tests/host/moment.h"
 #include "tests/lib/mm_help.h"
 #include "tests/lib/pager_help.h"
+#include <quarry/contig.h>
+#include <quarry/isolation.h>
 
 #include "host.h"
 
@@ -70,6 +72,39 @@ KTEST(limits_fit_into_the_zone_between_two_stores)
 	EXPECT(t, most > PAGES / 16 / 2);
 	EXPECT(t, most <= PAGES / 16);
 	expect_sound(t, mem);
+}
+
+/* ---- free pages that are lent ---- */
+
+static long least; /* pages that a kernel request may take */
+
+static void look_at_spare(const void *to)
+{
+	least = MIN(least, zone_spare(limited, GFP_KERNEL, false));
+}
+
+static const struct watch spare_watch = {.store = look_at_spare};
+
+/* Lent pages go, come back, and are freed: the pages that are not lent never seem fewer. */
+KTEST(lent_pages_that_move_make_no_request_fail)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, TEST_BLOCKS, 0));
+	struct cma area;
+	struct page *page;
+	long spare;
+
+	limited = test_zone(mem, ZONE_NORMAL);
+	REQUIRE(t, cma_create(&area, "test", mem, BLOCK(2), BLOCK(2)) == 0);
+	page = NEED(t, take_block(limited, 3, MT_CMA));
+	spare = least = zone_spare(limited, GFP_KERNEL, false);
+	EXPECT_EQ(t,
+	    WATCHED(
+	        &spare_watch, start_isolate_page_range(mem, BLOCK(2), BLOCK(1), ISO_PRECISE, NULL)),
+	    0);
+	(void)WATCHED(&spare_watch, (undo_isolate_page_range(mem, BLOCK(2), BLOCK(1)), 0));
+	(void)WATCHED(&spare_watch, (give_block(limited, page), 0));
+	EXPECT_EQ(t, least, spare);
+	EXPECT_EQ(t, cma_destroy(&area), 0);
 }
 
 /* Any other CPU could make top differ from slot for a moment, and the owner would pop garbage. */

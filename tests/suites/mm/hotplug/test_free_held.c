@@ -18,7 +18,7 @@ struct stop {
 /* Allocate @page in zone MOVABLE, whose stacks may hold two pages; all caches are empty. */
 static struct memory *prepare(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
 
 	if (!mem)
 		return NULL;
@@ -51,6 +51,13 @@ KTEST(free_stops_once_before_its_push)
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_PCP, 0));
 	EXPECT_EQ(t, zone_pcp_pages(test_zone(mem, ZONE_MOVABLE)), 1);
 	empty_all(mem);
+	if (MAX_ORDER <= 5)
+		return;
+	/* No cache takes this order: its place would be another zone's stack. */
+	page = NEED(t, take_block(test_zone(mem, ZONE_NORMAL), 5, MT_MOVABLE));
+	EXPECT_EQ(t, mem_free_held(mem, page, 5, look, &s), 1);
+	EXPECT_EQ(t, s.calls, 1);
+	expect_sound(t, mem);
 }
 
 KTEST(free_without_a_cache_does_not_stop)

@@ -6,6 +6,7 @@
  */
 #include "mm/core/claim.h"
 #include "tests/lib/add_help.h"
+#include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
@@ -254,6 +255,25 @@ KTEST(pages_of_a_node_move_once)
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE - 1));
+	mov_end(t);
+	drop_memory(t, mem);
+}
+
+/* In zone NORMAL too, where only pageblocks with kernel pages need not go. */
+KTEST(a_pinned_page_of_a_kernel_zone_stays_and_is_named)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 8}, {1, ZONE_NORMAL, 8}};
+	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
+	struct node_result res;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill_range(BLOCK(11), BLOCK(12));
+	EXPECT_EQ(t, pin_page(mov.pages[0]), 0);
+	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), -EBUSY);
+	EXPECT(t, res.stayed == BLOCK(1) && res.fail.why == WHY_PINNED);
+	EXPECT_EQ(t, res.fail.pfn, BLOCK(11));
+	EXPECT_EQ(t, range_count(mem, pfn_range(0, BLOCK(16)), PB_ONLINE), 16);
+	mem_unpin_page(mem, mov.pages[0]);
 	mov_end(t);
 	drop_memory(t, mem);
 }

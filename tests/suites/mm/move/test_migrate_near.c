@@ -62,6 +62,35 @@ KTEST(a_soft_offline_moves_the_page_on_its_node)
 	drop_memory(t, mem);
 }
 
+static void near_and_far_break_softly(void *arg)
+{
+	breaks_softly(NULL);
+	*(int *)arg = mem_soft_offline_page(mem, page_to_pfn_in(mem, mov.pages[PAGEBLOCK_PAGES]));
+}
+
+/* A page of another node has moved before: the CPU still has cached pages of that node. */
+KTEST(a_page_at_home_stays_at_home)
+{
+	struct zone *own;
+	int err = -1;
+	u32 i;
+
+	if (!begin(t, 2))
+		return;
+	own = &mem->zones[(1 - far) * NR_ZONE_KINDS + ZONE_MOVABLE];
+	mov_fill_range(own->start_pfn, own->start_pfn + PAGEBLOCK_PAGES);
+	ktest_on_cpu(0, near_and_far_break_softly, &err);
+	EXPECT(t, !soft && !err);
+	for (i = 0; i < mov.nr; i++) {
+		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, mov.pages[i]))->node,
+		    i < PAGEBLOCK_PAGES ? far : 1 - far);
+		mov_free(i);
+	}
+	EXPECT_EQ(t, mem_unpoison_page(mem, far_zone()->start_pfn), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, own->start_pfn), 0);
+	drop_memory(t, mem);
+}
+
 /* The node has no free memory: then the pages move to the next one. */
 static void move_elsewhere(struct ktest *t, unsigned nodes)
 {

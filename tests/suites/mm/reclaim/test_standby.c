@@ -47,6 +47,21 @@ KTEST(standby_memory_is_offline_in_every_respect, KTEST_SLOW)
 	drop_memory(t, mem);
 }
 
+/* More pages may go than were online at first: a check knows what standby memory has brought. */
+KTEST(memory_that_standby_brought_can_go_again, KTEST_SLOW)
+{
+	struct memory *mem = NEED(t, standing_by(t, ZONE_MOVABLE, 0));
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
+
+	while (standby_online(zone) > 0)
+		;
+	EXPECT_EQ(t, zone->from_standby, BLOCK(TOTAL - ONLINE));
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE), BLOCK(TOTAL - 2 * ONLINE), NULL, NULL), 0);
+	EXPECT(t, zone->managed < zone->from_standby);
+	expect_sound(t, mem);
+	drop_memory(t, mem);
+}
+
 /*
  * Allocate until the zone is low, or until the thread has begun to bring a step online: it advances
  * zone->standby before pages become free.  Returns the pages allocated.
