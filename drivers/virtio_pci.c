@@ -237,7 +237,8 @@ void virtio_bus_found(struct virtio_bus *bus, const struct pci_function *fn)
 	}
 	printk("%s: PCI %02x:%02x.%x: %s\n", p->name, fn->bus, fn->device, fn->function,
 	    id == VIRTIO_ID_MEM ? "virtio-mem" : "virtio-balloon");
-	bus->probe(&p->dev);
+	if (bus->probe(&p->dev))
+		pci_disable(fn); /* it may still run as the firmware left it */
 }
 
 /* The line may be shared, so the status of each device is read. */

@@ -34,8 +34,9 @@ struct virtio_bus {
 	void *(*map)(phys_t start, size_t len); /* map registers; NULL: cannot be mapped */
 	/* route the interrupt line of @fn; 0 or negative errno */
 	int (*route)(const struct pci_function *fn);
-	unsigned (*node_of)(u32 domain);         /* as in struct virtio_device */
-	int (*probe)(struct virtio_device *dev); /* start the device's driver; reports errors */
+	unsigned (*node_of)(u32 domain); /* as in struct virtio_device */
+	/* start the device's driver, which reports errors; 0 or negative errno */
+	int (*probe)(struct virtio_device *dev);
 	struct virtio_pci device[VIRTIO_BUS_MAX];
 	unsigned nr; /* atomic: the devices below this index are complete */
 };

@@ -325,12 +325,23 @@ KTEST(failed_unplug_prints_its_blocker, KTEST_SLOW | KTEST_REPORTS)
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(REGION_BLOCKS);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
+	REQUIRE(t, hold_page(t, 5));
+	EXPECT_EQ(t, pin_page(held), 0);
+	vmem_ask_for(0);
+	EXPECT_EQ(t, turn(), RETRY);
+	ksnprintf(rest, sizeof(rest), ": some is in use: trying again (%s, pfn %#lx)",
+	    mm_why_text(WHY_PINNED), page_to_pfn_in(vmem, held));
+	EXPECT_LINE(t, 1, 0, rest);
+	mem_unpin_page(vmem, held);
+	page_release_movable(vmem, held);
+	/* Without a page at fault only the reason is printed. */
+	vmem_ask_for(REGION_BLOCKS);
+	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	REQUIRE(t, vmem_fill(t));
 	vmem_ask_for(0);
 	EXPECT_EQ(t, turn(), RETRY);
-	ksnprintf(rest, sizeof(rest), ": no memory: trying again (%s, pfn %#lx)",
-	    mm_why_text(vmem_dev.fail.why), vmem_dev.fail.pfn);
-	EXPECT(t, vmem_dev.fail.why != WHY_NONE);
+	ksnprintf(rest, sizeof(rest), ": no memory: trying again (%s)", mm_why_text(WHY_LAST));
+	EXPECT_EQ(t, vmem_dev.fail.pfn, PFN_NONE);
 	EXPECT_LINE(t, (unsigned)vmem_dev.nr_plugged, 0, rest);
 	mov_end(t);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);

@@ -343,17 +343,19 @@ KTEST(device_that_is_left_alone_writes_to_no_memory, KTEST_REPORTS)
 {
 	unsigned how;
 
-	for (how = 0; how < 3; how++) {
+	for (how = 0; how < 4; how++) {
 		start_over();
 		space_set(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE); /* as pci_scan leaves it */
 		if (how == 0)
 			fake.no_map = VIRTIO_CONFIG;
 		else if (how == 1)
 			space_set(PCI_CAPABILITY_LIST, 1, 0);
-		else
+		else if (how == 2)
 			fake.no_route = -ENODEV;
+		else
+			fake.no_driver = -EIO;
 		virtio_bus_found(&bus, &fn);
-		EXPECT(t, !fake.probed);
+		EXPECT_EQ(t, fake.probed != NULL, how == 3);
 		EXPECT_EQ(t, pci_read(&fn, PCI_COMMAND, 2) & PCI_COMMAND_MASTER, 0);
 	}
 }

@@ -30,7 +30,7 @@ static struct fake {
 	u32 resets_after;             /* reads of the status before a reset is over */
 	unsigned status_reads;
 	int no_map; /* a part that cannot be mapped; -1: none */
-	int no_route;
+	int no_route, no_driver;
 	struct virtio_device *probed;
 	char done[DONE_MAX];
 	size_t len;
@@ -136,7 +136,7 @@ static int probe(struct virtio_device *dev)
 {
 	fake.probed = dev;
 	note("probe%u ", dev->id);
-	return 0;
+	return fake.no_driver;
 }
 
 static inline void start_over(void)
