@@ -93,6 +93,10 @@ def test_lines_are_readable(said):
             assert "<repeats" not in text and " = {" not in text
 
 
+def test_the_most_memory_is_debugged():
+    assert "kernel_main" in gdb_says("k-start\n", "debug-1T", MEM="1T")
+
+
 def test_the_page_lists_every_command():
     with open(os.path.join(qemu.ROOT, "tools/run/quarry_gdb.py"), encoding="utf-8") as f:
         usages = set(re.findall(r'usage(?:, \w+)*(?:, \w+)? = "(k-[^"]*)"', f.read()))

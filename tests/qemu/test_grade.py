@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The grader: points, attacks, which gain none, and its messages.  labs_check.py grades the
 reference, right and wrong submissions."""
+import io
 import json
 import os
 import re
@@ -435,6 +436,27 @@ def test_results_in_every_form(tmp_path):
     lines = [line for line in grade_report.text_of(one) if "again: " not in line]
     assert all(len(line) <= 80 for line in lines)
     assert re.search(r"points in [\d.]+ s, [\d.]+ s of processor time$", lines[-1])
+
+
+def test_a_submission_gives_github_no_commands(monkeypatch):
+    """It takes no line of the report as one; a word that the submission cannot know ends this."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    one, command = unbuilt(LAB), "::notice::100 of 100 points"
+    one.results[0] = replace(one.results[0], verdict="FAIL", why=command)
+
+    def shown():
+        out = io.StringIO()
+        grade_report.Screen(one, out).close()
+        return out.getvalue().rstrip("\n").split("\n")
+
+    plain = shown()
+    assert "      " + command in plain and not any(line.startswith("::") for line in plain)
+    for github, value in ((True, ""), (False, "true")):
+        one.args.github = github
+        monkeypatch.setenv("GITHUB_ACTIONS", value)
+        (first, *lines, last), (other, *_) = shown(), shown()
+        word = first.removeprefix("::stop-commands::")
+        assert lines == plain and last == f"::{word}::" and first != other and len(word) == 32
 
 
 def test_no_lab_is_flagged_for_the_reference():

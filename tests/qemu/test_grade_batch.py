@@ -230,7 +230,8 @@ def test_no_student_loses_points_by_a_failure_of_the_grader(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "changed",
-    ["labs/variant.mk", "tests/races/fiber_explore.c", "demo/handle.c", "user/a.S", "Makefile"],
+    "labs/variant.mk tests/races/fiber_explore.c demo/handle.c user/a.S Makefile labs/R/set.txt "
+    "bench/traces/cc-build.trace.gz tools/run/mkcpio.sh".split(),
 )
 def test_the_key_changes_with_each_file_of_the_grader(tmp_path, changed):
     def key_of_tree(name, **more):
@@ -293,6 +294,50 @@ def test_an_archive_that_cannot_be_read_is_refused(tmp_path, byte, at, method):
     (tmp_path / "anna.zip").write_bytes(zip_with(byte, at, method))
     with pytest.raises(grade_batch.BadBatch, match="anna.zip cannot be read"):
         grade_batch.texts(labs.lab(LAB), str(tmp_path / "anna.zip"))
+
+
+def tar_of(size, kind):
+    """A tar archive whose second member has this kind, claims this size, and has no bytes."""
+    first, member = tarfile.TarInfo("README"), tarfile.TarInfo("mm/core/free_map.c")
+    member.type = kind
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return first.tobuf() + bytes(header) + bytes(2 * tarfile.BLOCKSIZE)
+
+
+@pytest.mark.parametrize("kind", grade_batch.HEADERS)
+def test_a_header_of_an_archive_does_not_fill_the_memory(tmp_path, kind):
+    (tmp_path / "anna.tar").write_bytes(tar_of(1 << 30, kind))
+    why = "anna.tar cannot be read: a header of 1073741824 bytes"
+    with pytest.raises(grade_batch.BadBatch, match=why):
+        grade_batch.texts(labs.lab(LAB), str(tmp_path / "anna.tar"))
+
+
+def test_no_member_of_an_archive_leads_back_to_itself():
+    text = io.BytesIO(tar_of(-512, tarfile.REGTYPE))
+    with tarfile.open(fileobj=text, tarinfo=grade_batch.Member) as archive:
+        archive.next()
+        with pytest.raises(tarfile.ReadError, match="a member of negative size"):
+            archive.next()
+
+
+def test_an_archive_that_needs_too_much_memory_is_refused(tmp_path, monkeypatch):
+    def of_tar(_):
+        raise MemoryError
+
+    monkeypatch.setattr(grade_batch, "of_tar", of_tar)
+    with pytest.raises(grade_batch.BadBatch, match="anna.tar cannot be read: MemoryError"):
+        grade_batch.texts(labs.lab(LAB), str(tmp_path / "anna.tar"))
+
+
+@pytest.mark.parametrize("form", (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT))
+def test_a_long_name_in_an_archive_is_read(tmp_path, form):
+    submission.write(LAB, "reference", str(tmp_path / "work"))
+    with tarfile.open(tmp_path / "anna.tar.gz", "w:gz", format=form) as archive:
+        archive.add(tmp_path / "work", "a/" * 200)
+    assert len(grade_batch.texts(labs.lab(LAB), str(tmp_path / "anna.tar.gz"))) == 2
 
 
 def test_a_file_that_is_too_large_is_refused(tmp_path):

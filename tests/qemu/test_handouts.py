@@ -52,6 +52,14 @@ def test_each_function_has_a_contract_and_is_written_once(name):
         assert race in text, race
 
 
+def test_a_handout_is_followed_in_the_same_way_on_github(monkeypatch, tmp_path):
+    """The grader prints more there."""
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setattr("tempfile.mkdtemp", lambda **_: str(tmp_path))
+    status, said, _ = handout.Follower(SAMPLE).run("printenv GITHUB_ACTIONS")
+    assert status == 1 and said == []
+
+
 CODE = r"MM_EVENT(?:_ADD)?\([^,]*, (\w+)|\bEV_(\w+)|-(E[A-Z]+)\b|\b(WHY_\w+|TR_\w+|POISON_[A-Z]+)"
 SET = r"(?:->|\.)(\w+)(?:\[[^\]]*\])? *(?:[-+|&]?=[^=]|\+\+|--)|WRITE_ONCE\([^,]*?->(\w+),"
 

@@ -172,6 +172,7 @@ def test_a_build_directory_may_have_a_comma_in_its_name(tmp_path, boot):
         ("grade", {"REPEAT": 2, "LAB": 2}, "REPEAT=2: make grade does not take REPEAT; it takes "),
         ("lint", {"CHECK": "facts"}, "CHECK=facts: make lint does not take CHECK; it takes ONLY"),
         ("run", {"CPU": 2}, "CPU=2: make run does not take CPU; it takes CPUS MEM NODES "),
+        ("debug", {"BOOT": "uefi"}, "BOOT=uefi: make debug does not take BOOT; it takes CPUS MEM "),
         ("race", {"NAME": "R-S1", "REPEAT": 0}, "error: --repeat (REPEAT=) is at least 1"),
         ("clean", {"CMDLINE": "a b"}, "CMDLINE=a b: make clean does not take CMDLINE; "),
     ],

@@ -141,7 +141,7 @@ class Follower:
 
     def run(self, command):
         """(status, the lines that it prints)"""
-        env = outer_make.env(PYTHONDONTWRITEBYTECODE="1")
+        env = outer_make.env("GITHUB_ACTIONS", PYTHONDONTWRITEBYTECODE="1")
         done = rooms.call(self.words(command), env=env, stderr=subprocess.PIPE, timeout=LIMIT)
         text = done.stdout.replace(self.folder, folder_in(self.one.name))
         lines = text.rstrip("\n").split("\n") if text.strip() else []

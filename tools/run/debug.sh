@@ -23,8 +23,11 @@ command -v gdb > /dev/null || die "no gdb: run make setup"
 case $mem in
 *[Mm]) mib=${mem%?} ;;
 *[Gg]) mib=$((${mem%?} * 1024)) ;;
+*[Tt]) mib=$((${mem%?} * 1048576)) ;;
 *) mib=$mem ;;
 esac
+# By default a CPU has physical addresses of 40 bits: too few for 1T and what lies above it.
+[ "$mib" -lt 524288 ] && cpu=max || cpu=max,phys-bits=46
 modules=
 for program in "$build"/bin/*; do
 	[ ! -f "$program" ] || modules="$modules $(basename "$program")=$program"
@@ -45,7 +48,7 @@ done
 shift
 rm -f "$build/debug.sock"
 qemu-system-x86_64 -S -gdb "tcp:127.0.0.1:$port" -nodefaults -no-user-config -display none \
-	-no-reboot -monitor none -machine q35 -cpu max -smp "$cpus" -m "${mib}M" "$@" \
+	-no-reboot -monitor none -machine q35 -cpu "$cpu" -smp "$cpus" -m "${mib}M" "$@" \
 	-device isa-debug-exit,iobase=0xf4,iosize=4 -kernel "$build/quarry.elf" \
 	-chardev "socket,id=con,path=$build/debug.sock,server=on,wait=off,logfile=$log" \
 	-serial chardev:con -initrd "$build/debug.cpio" \
