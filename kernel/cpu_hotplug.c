@@ -74,6 +74,7 @@ static void stop_here(struct cpu *cpu)
 		pcp_cpu_leave(mem);
 	spin_unlock(&memories_lock);
 	sched_point("cpu.self_drained");
+	CHECKED_ASSERT(spin_depth() == 0); /* a lock that it held would stay held */
 	/*
 	 * Pairs with the acquire in cpu_is_parked: all the above is done.  The old state may be
 	 * STOP, DEAD or ARRIVING.

@@ -196,8 +196,7 @@ static void supplied(struct pager *p, u64 index)
 /*
  * The time left for the running thread's access, for all its tries together.  A page that the
  * pager drops before the thread has seen it does not end the access.  Waits for memory, or for a
- * page that is being moved or handed over, do not count (access_waited).  vm_fault clears access_ns
- * when the access has ended.
+ * page that moves or is handed over, do not count (access_waited).  vm_fault clears access_ns.
  */
 static u64 access_left(const struct pager *p)
 {
@@ -226,8 +225,8 @@ static struct request *request_page(struct pager *p, u32 index, bool *joined)
 	return r;
 }
 
-/* One request.  Returns 0 (check again); -EAGAIN; ABI_PAGER_NO_MEMORY; or the access's error. */
-static int try_get(struct pager *p, struct vm_object *object, u32 index)
+/* One request: 0 (check again); -EAGAIN; ABI_PAGER_NO_MEMORY; or the access's error. */
+static int try_get(struct pager *p, struct vm_object *object, u32 index, u64 left)
 {
 	bool joined, there;
 	struct request *r = request_page(p, index, &joined);
@@ -236,12 +235,12 @@ static int try_get(struct pager *p, struct vm_object *object, u32 index)
 	if (!r)
 		return vm_object_has(object, index) ? 0 : -ENOMEM;
 	if (joined)
-		return pager_await(p, r, access_left(p));
+		return pager_await(p, r, left);
 	/* An earlier request may have supplied the page since the caller read the slot. */
 	there = vm_object_has(object, index);
 	if (there)
 		supplied(p, index);
-	err = there ? 0 : pager_ask(p, r, access_left(p));
+	err = there ? 0 : pager_ask(p, r, left);
 	if (err == ABI_PAGER_FAILED || err == -EPIPE)
 		err = -EIO;
 	if (pager_finish(p, r, &err))
@@ -252,17 +251,19 @@ static int try_get(struct pager *p, struct vm_object *object, u32 index)
 static int pager_get(struct vm_object *object, u32 index)
 {
 	struct pager *p = object->pager;
+	u64 left;
 	int err;
 
 	task_asks(object);
 	for (;;) {
-		err = access_left(p) ? try_get(p, object, index) : -ETIMEDOUT;
+		left = access_left(p);
+		err = left ? try_get(p, object, index, left) : -ETIMEDOUT;
 		if (err == ABI_PAGER_NO_MEMORY)
 			err = vm_await_memory(object, index);
 		if (err != -EAGAIN)
 			break;
 	}
-	task_asks(NULL);
+	task_asks_no_more();
 	return err;
 }
 

@@ -17,6 +17,7 @@
 #include <quarry/console.h>
 #include <quarry/mm.h>
 #include <quarry/sched.h>
+#include <quarry/sched_point.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
 
@@ -199,13 +200,21 @@ void task_gives(struct vm_object *object)
 
 void task_asks(struct vm_object *object)
 {
-	struct thread *t = thread_current();
+	WRITE_ONCE(thread_current()->asks, object);
+}
 
-	if (!t->task)
-		return;
-	task_lock(&t->task->lock);
-	t->asks = object;
-	task_unlock(&t->task->lock);
+void task_asks_no_more(void)
+{
+	struct thread *t = thread_current();
+	struct task *task = t->task;
+
+	WRITE_ONCE(t->asks, NULL);
+	full_barrier();
+	/* Who has read the last value, and has no reference yet, holds the lock. */
+	if (task && unlikely(READ_ONCE(task->lock.locked))) {
+		task_lock(&task->lock);
+		task_unlock(&task->lock);
+	}
 }
 
 unsigned task_gifts(struct task *task, struct vm_object **gift)
@@ -215,11 +224,14 @@ unsigned task_gifts(struct task *task, struct vm_object **gift)
 
 	task_lock(&task->lock);
 	TAILQ_FOREACH(t, &task->threads, task_link) {
+		struct vm_object *asks = READ_ONCE(t->asks);
+
 		if (t->gift)
 			gift[nr++] = t->gift;
-		if (t->asks)
-			gift[nr++] = t->asks;
+		if (asks)
+			gift[nr++] = asks;
 	}
+	sched_point("oom.gifts");
 	for (i = 0; i < nr; i++)
 		vm_object_get(gift[i]);
 	task_unlock(&task->lock);

@@ -60,7 +60,7 @@ struct thread {
 	struct ipc_call *call;           /* o: the record of its calls (ipc.c), or NULL */
 	void (*forget)(struct thread *); /* o: drop call, at the thread's end; NULL: never set */
 	struct vm_object *gift;          /* task->lock: the object that it gives away, or NULL */
-	/* task->lock: the object whose pager its access waits for */
+	/* atomic: the object whose pager its access waits for */
 	struct vm_object *asks;
 	TAILQ_ENTRY(thread) task_link; /* task->lock */
 };

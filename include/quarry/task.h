@@ -124,6 +124,7 @@ struct vm_space *task_get_space(struct task *task) must_check;
 void task_gives(struct vm_object *object);
 /* As task_gives: an access of the running thread, of any kind, waits for the pager of @object. */
 void task_asks(struct vm_object *object);
+void task_asks_no_more(void);
 /*
  * The objects that the task's threads give away now, or wait for, each with a reference, in @gift,
  * which has room for TASK_GIFTS; returns their number.

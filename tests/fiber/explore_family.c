@@ -2,11 +2,12 @@
 /*
  * explore_family.c: sets of the explorer of threads: a task starts another one, while the first is
  * killed, or all tasks are. The new task ends by itself or with the others.  And a task whose last
- * reference is its thread's.
+ * reference is its thread's; and an object that only an access to it keeps.
  *
  * Owns: programs_started, programs_found.
  */
 #include "explore_tasks.h"
+#include <quarry/pager.h>
 #include <quarry/task.h>
 
 static u64 to_programs;
@@ -95,7 +96,64 @@ static void only_a_thread(void)
 
 JUDGE(judge_gone, !tasks_alive(), "the task has not ended");
 
+/* ---- an access ends, which waits for the object's pager ---- */
+
+#define SILENT (DATA + 64 * PAGE_SIZE)
+
+static struct task *asks;
+static struct endpoint *to_pager;
+static struct vm_object *object; /* no reference */
+
+static void touch(u64 arg)
+{
+	user_load(SILENT + PAGE_SIZE);
+}
+
+static void ask_for_a_page(void)
+{
+	asks = new_task(0);
+	to_pager = endpoint_create();
+	CHECK(!pager_create(to_pager, 2, 0, FOREVER, &object));
+	CHECK(!vm_object_supply(object, 0, NULL));
+	CHECK(!vm_map(asks->space, SILENT, 2, VM_READ, object, 0));
+	new_program(asks, 3, touch, 0);
+}
+
+/* Of all references only that of the access is left, when it ends. */
+static void drop_and_refuse(void)
+{
+	struct ipc_msg msg;
+	struct ipc_call *from;
+	enum task_end how;
+	s32 status;
+
+	CHECK(!ipc_receive(to_pager, &msg, &from, WAIT_FOREVER));
+	CHECK(!vm_unmap(asks->space, SILENT, 2));
+	vm_object_put(object);
+	x.replied = ipc_reply(from, &(struct ipc_msg){.word = {ABI_PAGER_FAILED}});
+	x.result[0] = task_wait(asks, WAIT_FOREVER, &how, &status);
+	store_release(&x.ended, 1u);
+}
+
+static void count_all_the_time(void)
+{
+	struct vm_object *shown[TASK_GIFTS];
+
+	do {
+		if (task_gifts(asks, shown)) {
+			CHECK(shown[0] == object && vm_object_present(object) == 1);
+			vm_object_put(object);
+		}
+		cpu_relax();
+	} while (!load_acquire(&x.ended));
+	endpoint_put(to_pager, RIGHT_RECEIVE);
+}
+
+JUDGE(judge_asked, !x.result[0] && !x.replied, "the access has not ended");
+
 static const struct set sets[] = {
+    X(an_object_is_counted_while_the_access_to_it_ends, ask_for_a_page, judge_asked,
+        .role = {count_all_the_time, drop_and_refuse}),
     X(a_task_goes_with_its_last_thread, only_a_thread, judge_gone, .role = {compute}),
     X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, judge_child),
     X(a_parent_is_killed_while_it_loads_a_child, parent_killed_by_what_it_loads, judge_not_started),

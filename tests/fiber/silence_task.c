@@ -29,6 +29,10 @@ void task_asks(struct vm_object *object)
 {
 }
 
+void task_asks_no_more(void)
+{
+}
+
 int copy_from_user(void *dst, u64 src, size_t len)
 {
 	memcpy(dst, (const void *)(uintptr_t)src, len);
