@@ -49,7 +49,7 @@ KTEST(cards_of_a_range_are_counted)
 KTEST(a_page_frame_is_put_once)
 {
 	struct card card[] = {{.pfn = 8}, {.pfn = 9}};
-	struct card again = {.pfn = 9}, other = {.pfn = 10};
+	struct card again = {.pfn = 9}, other = {.pfn = 10}, far = {.pfn = (1ULL << 32) + 8};
 	struct shelf shelf;
 
 	fill(&shelf, card, ARRAY_SIZE(card));
@@ -58,6 +58,7 @@ KTEST(a_page_frame_is_put_once)
 	EXPECT(t, shelf_append_new(&shelf, &other));
 	EXPECT_EQ(t, shelf.nr, 3);
 	EXPECT(t, card[1].next == &other);
+	EXPECT(t, shelf_append_new(&shelf, &far));
 	EXPECT(t, !spin_is_held(&shelf.lock));
 }
 
@@ -75,41 +76,51 @@ KTEST(the_first_card_counts_too)
 
 /* ---- another CPU ---- */
 
-/* When the lock is free the other CPU puts a card on the shelf, unless its page frame is there. */
+/*
+ * Before the code under test takes the lock, and when the lock is free again, the other CPU counts
+ * the cards, and puts one on the shelf, unless its page frame is there.
+ */
 static struct {
-	struct card *card; /* NULL: put already, or none to put */
-	unsigned locks;    /* how often the lock was taken by the code under test */
+	struct card *before, *card; /* NULL: put already, or none to put */
+	unsigned locks;             /* how often the lock was taken by the code under test */
+	bool miscounted;            /* the shelf had not as many cards as it says */
 } other;
+
+static void put(struct shelf *shelf, struct card **card)
+{
+	struct card **end = &shelf->first;
+	unsigned nr = 0;
+
+	spin_lock(&shelf->lock);
+	for (; *end && !(*card && (*end)->pfn == (*card)->pfn); nr++)
+		end = &(*end)->next;
+	other.miscounted |= !*end && nr != shelf->nr;
+	if (*card && !*end) {
+		*end = *card;
+		shelf->nr++;
+	}
+	*card = NULL;
+	spin_unlock(&shelf->lock);
+}
 
 void shelf_lock(struct shelf *shelf)
 {
+	put(shelf, &other.before);
 	spin_lock(&shelf->lock);
 	other.locks++;
 }
 
 void shelf_unlock(struct shelf *shelf)
 {
-	struct card **end = &shelf->first;
-
 	spin_unlock(&shelf->lock);
-	if (!other.card)
-		return;
-	spin_lock(&shelf->lock);
-	while (*end && (*end)->pfn != other.card->pfn)
-		end = &(*end)->next;
-	if (!*end) {
-		*end = other.card;
-		shelf->nr++;
-	}
-	other.card = NULL;
-	spin_unlock(&shelf->lock);
+	put(shelf, &other.card);
 }
 
 KTEST(the_lock_keeps_other_cpus_out)
 {
 	struct card card[] = {{.pfn = 8}, {.pfn = 9}};
 	struct card ours = {.pfn = 10}, theirs = {.pfn = 10}, last = {.pfn = 11};
-	struct card behind = {.pfn = 20};
+	struct card behind = {.pfn = 20}, early = {.pfn = 30}, late = {.pfn = 31}, *ten;
 	struct shelf shelf;
 
 	fill(&shelf, card, ARRAY_SIZE(card));
@@ -118,15 +129,21 @@ KTEST(the_lock_keeps_other_cpus_out)
 	/* The other CPU cannot put the same page frame between the check and the change. */
 	shelf_append_new(&shelf, &ours);
 	EXPECT_EQ(t, shelf.nr, 3);
-	EXPECT(t, card[1].next && !card[1].next->next);
+	ten = card[1].next;
+	REQUIRE(t, ten && !ten->next);
 	EXPECT(t, other.locks > 0);
 	other.locks = 0;
 	other.card = &behind;
 	shelf_append(&shelf, &last);
 	EXPECT(t, other.locks > 0);
-	EXPECT(t, ours.next == &last && last.next == &behind);
+	EXPECT(t, ten->next == &last && last.next == &behind);
 	other.locks = 0;
 	EXPECT_EQ(t, shelf_count(&shelf, 8, 4), 4);
 	EXPECT(t, other.locks > 0);
+	/* The end of the list is another one when the lock has been taken. */
+	other.before = &early;
+	shelf_append(&shelf, &late);
+	EXPECT(t, behind.next == &early && early.next == &late && !late.next);
+	EXPECT(t, !other.miscounted);
 	other.card = NULL;
 }

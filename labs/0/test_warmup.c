@@ -32,7 +32,9 @@ KTEST(the_smallest_block_that_holds_the_bytes)
 	EXPECT_EQ(t, order_for(PAGE_SIZE), 0);
 	EXPECT_EQ(t, order_for(PAGE_SIZE + 1), 1);
 	EXPECT_EQ(t, order_for(3 * PAGE_SIZE), 2);
+	EXPECT_EQ(t, order_for(3 * PAGE_SIZE + 1), 2);
 	EXPECT_EQ(t, order_for(4 * PAGE_SIZE), 2);
+	EXPECT_EQ(t, order_for((PAGE_SIZE << (MAX_ORDER - 1)) + PAGE_SIZE + 1), MAX_ORDER);
 }
 
 KTEST(no_block_holds_more_than_the_largest)

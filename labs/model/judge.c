@@ -416,10 +416,13 @@ static const char *play(const struct plan *p, u64 seed, u32 damage)
 
 static bool run(const struct plan *p, u64 seed)
 {
-	const char *what = play(p, seed, PAGE_WORD(3, PG_PCP, 0));
+	static const u32 damaged[] = {
+	    PAGE_WORD(3, PG_PCP, 0), PAGE_WORD(0, PG_PCP, 1), PAGE_WORD(0, PG_PCP, 0) | PAGE_DIRTY};
+	const char *what = play(p, seed, damaged[0]);
+	unsigned i;
 
-	if (!what && p->damage)
-		what = play(p, seed, PAGE_WORD(0, PG_PCP, 1));
+	for (i = 1; !what && p->damage && i < ARRAY_SIZE(damaged); i++)
+		what = play(p, seed, damaged[i]);
 	report(p, what ? what : "PASS", seed);
 	if (what)
 		end_child(true);

@@ -35,8 +35,9 @@ static void send(u32 dest, u32 low)
 	    host_ram[PAGE] == play_code[0] ? "" : ", no page");
 	for (i = 1; i < CPUS; i++) {
 		if (area[i].apic_id == dest)
-			judge_note(", %u%s", area[i].started,
-			    area[i].quiet_until == judge.now + 100000 * US ? ", quiet" : "");
+			judge_note(", %u%s%s", area[i].started,
+			    area[i].quiet_until == judge.now + 100000 * US ? ", quiet" : "",
+			    low == 0x4500 && area[i].preempt ? ", in use" : "");
 	}
 	if (starts_at_the_end && judge.now > 5 * SEC)
 		area[1].started = 1;

@@ -281,7 +281,6 @@ KTEST(random_walk_agrees_with_the_model)
 	}
 }
 
-/* A pageblock that is taken page by page and given back in any order is one block again. */
 /* The first word has the nodes of several orders. */
 KTEST(a_word_gives_blocks_of_one_order_only)
 {
@@ -299,16 +298,23 @@ KTEST(a_word_gives_blocks_of_one_order_only)
 	}
 }
 
+/* A pageblock that is taken page by page and given back in any order is one block again. */
 KTEST(a_pageblock_joins_again)
 {
 	struct held held = {{0}};
-	struct free_map map = model(&held);
-	unsigned page, had, step = PAGES / 2 + 3; /* odd, so it reaches every page */
+	struct free_map map = model(&held), half;
+	unsigned page, had, first, step = PAGES / 2 + 3; /* odd, so it reaches every page */
 
 	for (page = 0; page < PAGES; page++)
 		EXPECT_EQ(t, free_map_take(&map, 0, &had), page);
 	EXPECT_EQ(t, free_map_take(&map, 0, &had), FREE_MAP_NONE);
 	EXPECT_EQ(t, map.counts, 0);
+	/* As many blocks of one order as there can be. */
+	half = map;
+	for (page = 0; page < PAGES; page += 2)
+		free_map_put(&half, page, 0);
+	EXPECT(t, free_map_take(&half, 0, &had) != FREE_MAP_NONE);
+	EXPECT(t, free_map_take_word(&half, 0, PAGES / 2, &first));
 	for (page = 0; page < PAGES; page++)
 		free_map_put(&map, page * step % PAGES, 0);
 	EXPECT(t, same(&map, &held));

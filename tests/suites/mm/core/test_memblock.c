@@ -142,6 +142,8 @@ KTEST(too_many_ranges_are_refused)
 		EXPECT_EQ(t, memblock_add(m, KB(16 * i + 16), KB(16 * i + 20)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(4), KB(8)), -ENOSPC);
 	EXPECT_EQ(t, memblock_add(m, KB(16 * i + 16), KB(16 * i + 20)), -ENOSPC);
+	/* An empty one needs no entry, and is refused as such. */
+	EXPECT_EQ(t, memblock_add(m, KB(4), KB(4)), -EINVAL);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
 	/* A range that touches others needs no entry of its own; it may even free an entry. */
 	EXPECT_EQ(t, memblock_add(m, KB(20), KB(24)), 0);
@@ -200,6 +202,7 @@ KTEST(allocation_fails_when_all_memory_is_taken)
 	unsigned i;
 
 	EXPECT_EQ(t, memblock_add(m, KB(64), KB(128)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(256), 1, 0, TOP), 0);
 	for (i = 0; i < 16; i++)
 		EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), KB(64 + 4 * i));
 	EXPECT_EQ(t, memblock_alloc(m, 1, 1, 0, TOP), 0);
@@ -251,6 +254,8 @@ KTEST(alignment_does_not_wrap_around)
 	phys_t last = ~(phys_t)0;
 
 	EXPECT_EQ(t, memblock_add(m, last - KB(8), last), 0);
+	EXPECT_EQ(t, memblock_add(m, last - KB(4), last), 0);
+	EXPECT_EQ(t, m->ram.nr, 1);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(64), 0, last), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(16), 1, 0, last), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, last), ALIGN_UP(last - KB(8), KB(4)));
@@ -276,6 +281,14 @@ KTEST(next_free_starts_inside_a_range)
 	EXPECT(t, memblock_next_free(m, KB(60), &r));
 	expect_range(t, &r, KB(60), KB(64));
 	EXPECT(t, !memblock_next_free(m, KB(64), &r));
+	/* A range that is taken between two searches joins two others. */
+	EXPECT_EQ(t, memblock_reserve(m, KB(16), KB(20)), 0);
+	EXPECT_EQ(t, memblock_reserve(m, KB(24), KB(28)), 0);
+	EXPECT_EQ(t, memblock_reserve(m, KB(48), KB(52)), 0);
+	EXPECT(t, memblock_next_free(m, 0, &r) && memblock_next_free(m, KB(29), &r));
+	EXPECT_EQ(t, memblock_reserve(m, KB(20), KB(24)), 0);
+	EXPECT(t, memblock_next_free(m, KB(30), &r));
+	expect_range(t, &r, KB(32), KB(48));
 }
 
 #define MAP_PAGES 96

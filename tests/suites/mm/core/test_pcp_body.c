@@ -72,7 +72,10 @@ static void free_and_allocate(void *arg)
 	WRITE_ONCE(job->page->word, RIGHT(job->order));
 	EXPECT(t, !free_body(job->mem, job->page, job->order));
 	WRITE_ONCE(job->page->word, PAGE_WORD(0, PG_PCP, job->order));
+	/* But those that it holds can be taken. */
+	EXPECT(t, alloc_body(job->mem, GFP_MOVABLE, job->order) == job->page);
 	stack_set_capacity(stack, 1);
+	EXPECT(t, free_body(job->mem, job->page, job->order));
 	EXPECT(t, alloc_body(job->mem, GFP_MOVABLE, job->order) == job->page);
 	EXPECT_EQ(t, page_word(job->page), RIGHT(job->order));
 	EXPECT(t, !alloc_body(job->mem, GFP_MOVABLE, job->order));
@@ -158,6 +161,21 @@ static void free_around(void *arg)
 	set_borders(mem, (unsigned)(start >> PAGEBLOCK_ORDER), end);
 }
 
+/* Of many pages that are freed at once each is looked at. */
+static void free_two(void *arg)
+{
+	struct job *job = arg;
+	irqflags_t flags = arch_irq_save();
+	unsigned long nr;
+
+	WRITE_ONCE(pages[1]->word, PAGE_WORD(2, PG_ALLOC, 0));
+	nr = pcp_push_many(job->mem, pages, 2);
+	EXPECT_EQ(job->t, page_word(pages[1]), PAGE_WORD(2, PG_ALLOC, 0));
+	WRITE_ONCE(pages[1]->word, RIGHT(0));
+	arch_irq_restore(flags);
+	EXPECT_EQ(job->t, nr, 1);
+}
+
 KTEST(only_descriptors_of_the_memory_are_freed)
 {
 	struct job job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
@@ -173,6 +191,11 @@ KTEST(only_descriptors_of_the_memory_are_freed)
 	} while (pfn < 2 * PAGEBLOCK_PAGES || pfn >= job.mem->end_pfn - 2 * PAGEBLOCK_PAGES);
 	empty_all(job.mem);
 	ktest_on_cpu(0, free_around, &job);
+	empty_all(job.mem);
+	REQUIRE(t, alloc_on(0, job.mem, GFP_MOVABLE, 0, 2, pages) == 2);
+	empty_all(job.mem);
+	ktest_on_cpu(0, free_two, &job);
+	EXPECT_EQ(t, mem_free_pages(job.mem, pages[1], 0), 0);
 	empty_all(job.mem);
 	restore_plan(job.zone);
 }

@@ -163,6 +163,7 @@ KTEST(bad_arguments_are_refused, KTEST_SLOW)
 	    t, mem, BLOCK(12) + 3, BLOCK(12) + 4, MT_MOVABLE, -EINVAL, WHY_ALREADY, BLOCK(12));
 	flags = arch_irq_save();
 	err = alloc_contig_range(mem, 1, 2, MT_MOVABLE, NULL);
+	EXPECT_EQ(t, alloc_contig_range(mem, 5, 5, MT_MOVABLE, NULL), -EDEADLK);
 	arch_irq_restore(flags);
 	EXPECT_EQ(t, err, -EDEADLK);
 	EXPECT_COUNTED(t, mem, EV_CONTIG_OK, 0);

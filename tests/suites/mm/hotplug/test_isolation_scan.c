@@ -252,8 +252,12 @@ KTEST(round_is_made_when_all_bits_are_set)
 	seen.calls = 0;
 	EXPECT_EQ(t, zone_pcp_disable(test_zone(mem, ZONE_NORMAL)), 0);
 	EXPECT_EQ(t, isolate_by_own_policy(mem, true, &fail), 0);
-	EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_NORMAL)), 0);
 	EXPECT_EQ(t, seen.calls, 0);
+	undo_isolate_page_range(mem, 0, BLOCK(4));
+	/* But who turns them off may be about to make that round: another policy makes its own. */
+	EXPECT_EQ(t, isolate_by_own_policy(mem, false, &fail), 0);
+	EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_NORMAL)), 0);
+	EXPECT(t, seen.calls > 0);
 	undo_isolate_page_range(mem, 0, BLOCK(4));
 }
 
@@ -267,6 +271,12 @@ KTEST(failed_round_is_undone)
 	census_take(&before, mem);
 	EXPECT_EQ(t, isolate_by_own_policy(mem, false, &fail), -ENOMEM);
 	EXPECT_EQ(t, mem->iso_pending, 0);
+	/* Not all bits can be set: there is no round. */
+	EXPECT_EQ(t, start_isolate_page_range(mem, BLOCK(3), BLOCK(1), ISO_PRECISE, NULL), 0);
+	seen.calls = 0;
+	EXPECT_EQ(t, isolate_by_own_policy(mem, false, &fail), -EBUSY);
+	EXPECT_EQ(t, seen.calls, 0);
+	undo_isolate_page_range(mem, BLOCK(3), BLOCK(1));
 	census_take(&after, mem);
 	census_compare(t, &before, &after);
 }

@@ -155,6 +155,10 @@ KTEST_CONTRACT(a_cancel_or_the_deadline_ends_the_pass, KTEST_SLOW)
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};
 	struct memory *mem = NEED(t, full_range(t));
 
+	/* Before the first pass of a range that is free. */
+	cancel = 1;
+	EXPECT_EQ(t, offline_pages(mem, 0, BLOCK(1), &opts, NULL), -EINTR);
+	cancel = 0;
 	mov.on_move = cancel_then;
 	cancel_at = 1;
 	EXPECT_EQ(t, offline_pages(mem, START, NR, &opts, NULL), -EINTR);

@@ -47,10 +47,14 @@ static void expect_zeros(struct memory *mem, pfn_t start, unsigned long nr)
 	test_unmap(mem, start, nr);
 }
 
-/* No thread that has looked up the zone of a broken page retires the page meanwhile. */
+/*
+ * No thread that has looked up the zone of a broken page retires the page meanwhile, nor after the
+ * descriptors were cleared.
+ */
 static void look_at_poison(void)
 {
 	EXPECT(now, mutex_is_held(&world->poison));
+	EXPECT_EQ(now, page_word(pfn_to_page_in(world, BORDER)), PAGE_F_HWPOISON);
 }
 
 KTEST(first_memory_of_a_zone_comes_and_goes_in_order)

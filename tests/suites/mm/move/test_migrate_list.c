@@ -314,13 +314,13 @@ static struct page *get_none(struct migrate_target *to, struct memory *mem, unsi
 static const struct {
 	unsigned busy; /* so many tries find the page in use */
 	int answer;    /* of its owner, at last */
-	bool released, no_target;
+	bool released, pinned, no_target;
 	enum mm_why why; /* WHY_NONE: the page has not failed */
 } ends[] = {{.why = WHY_NONE}, {.busy = 3}, {.busy = MIGRATE_PASSES - 1},
     {.busy = 10000, .why = WHY_BUSY}, {.answer = -ENOENT}, {.busy = 2, .answer = -ENOENT},
     {.answer = -EBUSY, .why = WHY_PINNED}, {.busy = 2, .answer = -EBUSY, .why = WHY_PINNED},
     {.answer = -EHWPOISON, .why = WHY_HWPOISON}, {.no_target = true, .why = WHY_NO_TARGET},
-    {.released = true}};
+    {.pinned = true, .no_target = true, .why = WHY_PINNED}, {.released = true}};
 
 /* Each try of the page is one event, and none if its owner has released it. */
 static void expect_end(struct ktest *t, struct memory *mem, unsigned nr, bool before)
@@ -331,9 +331,10 @@ static void expect_end(struct ktest *t, struct memory *mem, unsigned nr, bool be
 	    .get = ends[nr].no_target ? get_none : get_given, .give_back = give_back_given};
 	struct isolated_pages pages = {.to = &to};
 	struct migrate_stats stats = {.no_target = before};
-	struct mm_fail reason = {.pfn = PFN_NONE};
 	struct page *page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 	bool failed = ends[nr].why != WHY_NONE;
+	/* A failure of now takes the place of an earlier one. */
+	struct mm_fail reason = {PFN_NONE, failed ? WHY_LAST : WHY_NONE};
 	bool gone = ends[nr].released || ends[nr].answer == -ENOENT;
 	pfn_t pfn = page_to_pfn_in(mem, page);
 
@@ -344,10 +345,13 @@ static void expect_end(struct ktest *t, struct memory *mem, unsigned nr, bool be
 	EXPECT_EQ(t, isolate_page(mem, pfn, &pages), 0);
 	if (ends[nr].released)
 		page_release_movable(mem, page);
+	WRITE_ONCE(page->pincount, ends[nr].pinned);
 	EXPECT_EQ(t, migrate_isolated(mem, &pages, &reason, &stats), failed);
+	WRITE_ONCE(page->pincount, 0);
 	EXPECT_EQ(t, reason.pfn, failed ? pfn : PFN_NONE);
 	EXPECT_EQ(t, reason.why, ends[nr].why);
-	EXPECT_EQ(t, stats.no_target, before || ends[nr].no_target);
+	/* A page that is pinned needs no memory to move to. */
+	EXPECT_EQ(t, stats.no_target, before || ends[nr].why == WHY_NO_TARGET);
 	ok = mm_event_sum(mem, EV_MIGRATE_OK) - ok;
 	again = mm_event_sum(mem, EV_MIGRATE_AGAIN) - again;
 	EXPECT_EQ(t, ok, !failed && !gone);
