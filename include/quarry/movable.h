@@ -65,7 +65,8 @@ void page_release_movable(struct memory *mem, struct page *page) EXCLUDES(lru_cl
 int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check EXCLUDES(lru_class);
 /*
  * migrate_pages - move @nr isolated pages elsewhere.  Moved pages have been released, the others
- * put back.  Returns how many did not move; *@fail: the first page that did not move.
+ * put back.  Returns how many did not move; *@fail: the first page that did not move.  Entries of
+ * @pages may change their places, and stay pages.
  * Context: thread, may sleep.  Locks: lru, zone, the owners'.
  */
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
