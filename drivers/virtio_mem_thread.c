@@ -40,10 +40,12 @@ static void mem_tell(struct virtio_mem *vm, int err)
 	printk("%s: %llu MiB plugged, %llu asked for%s", vm->dev->name,
 	    (unsigned long long)in_mib(vm, vm->nr_plugged),
 	    (unsigned long long)in_mib(vm, vm->goal), texts[i]);
-	if (err && vm->fail.why != WHY_NONE && vm->fail.pfn != PFN_NONE)
-		printk(" (%s, pfn %#lx)", mm_why_text(vm->fail.why), vm->fail.pfn);
-	else if (err && vm->fail.why != WHY_NONE)
-		printk(" (%s)", mm_why_text(vm->fail.why));
+	if (err && vm->fail.why != WHY_NONE) {
+		printk(" (%s", mm_why_text(vm->fail.why));
+		if (vm->fail.pfn != PFN_NONE)
+			printk(", pfn %#lx", vm->fail.pfn);
+		printk(")");
+	}
 	printk("\n");
 }
 

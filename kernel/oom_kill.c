@@ -417,26 +417,25 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	u32 number = READ_ONCE(mem->oom.going);
 	const struct row *victim;
-	bool others;
+	bool ending;
 	unsigned i;
 
 	fill_table(mem, gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL);
 	victim = memory_oom_outdated(mem) ? NULL : oom_choose_task();
 	if (victim) {
-		others = already_ending(victim);
+		ending = already_ending(victim);
 		print_table(mem, gfp, order, victim);
 		/*
 		 * False: the victim has released everything since it was counted, and will not
 		 * report its end.
 		 */
-		if (!task_end_victim(victim->task, number)) {
+		if (!task_end_victim(victim->task, number))
 			memory_oom_gone(mem, number);
-			others = false;
-		}
-		/* All that are ending get the reserve now: each by itself would cost a wait. */
-		for (i = 0; others && i < nr_rows; i++)
-			if (already_ending(&table[i]))
-				(void)!task_end_victim(table[i].task, number);
+		else
+			/* All that are ending get the reserve: each by itself would cost a wait. */
+			for (i = 0; ending && i < nr_rows; i++)
+				if (already_ending(&table[i]))
+					(void)!task_end_victim(table[i].task, number);
 	}
 	for (i = 0; i < nr_rows; i++)
 		task_put(table[i].task);

@@ -332,7 +332,6 @@ static const struct set sets[] = {
     X(what_is_said_when_memory_runs_out_is_so, oom_said, judge_done, .once = true),
     X(an_object_in_a_call_counts_for_the_task_that_gives_it, oom_gifts, judge_done, .once = true),
     X(an_object_that_is_being_mapped_counts, oom_mapped, judge_done, .once = true),
-    X(an_object_whose_pager_an_access_waits_for_counts, oom_asked, judge_done, .once = true),
     X(the_first_task_is_listed_as_such, oom_first, judge_done, .once = true),
     X(a_bad_argument_gets_its_error_and_changes_nothing, bad_arguments, judge_done, .once = true),
     X(a_call_without_memory_or_above_a_limit_leaves_nothing, calls_without_objects, judge_done,

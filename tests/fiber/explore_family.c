@@ -122,6 +122,7 @@ static void ask_for_a_page(void)
 /* Of all references only that of the access is left, when it ends. */
 static void drop_and_refuse(void)
 {
+	struct vm_object *shown[TASK_GIFTS];
 	struct ipc_msg msg;
 	struct ipc_call *from;
 	enum task_end how;
@@ -130,24 +131,15 @@ static void drop_and_refuse(void)
 	CHECK(!ipc_receive(to_pager, &msg, &from, WAIT_FOREVER));
 	CHECK(!vm_unmap(asks->space, SILENT, 2));
 	vm_object_put(object);
+	CHECK(task_gifts(asks, shown) == 1 && shown[0] == object);
+	CHECK(vm_object_present(object) == 1);
+	vm_object_put(object);
 	x.replied = ipc_reply(from, &(struct ipc_msg){.word = {ABI_PAGER_FAILED}});
 	x.result[0] = task_wait(asks, WAIT_FOREVER, &how, &status);
 	store_release(&x.ended, 1u);
 }
 
-static void count_all_the_time(void)
-{
-	struct vm_object *shown[TASK_GIFTS];
-
-	do {
-		if (task_gifts(asks, shown)) {
-			CHECK(shown[0] == object && vm_object_present(object) == 1);
-			vm_object_put(object);
-		}
-		cpu_relax();
-	} while (!load_acquire(&x.ended));
-	endpoint_put(to_pager, RIGHT_RECEIVE);
-}
+ROLE(count_all_the_time, count_gifts(asks, object, 1); endpoint_put(to_pager, RIGHT_RECEIVE));
 
 JUDGE(judge_asked, !x.result[0] && !x.replied, "the access has not ended");
 

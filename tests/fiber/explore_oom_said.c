@@ -365,38 +365,6 @@ void oom_mapped(void)
 	new_program(first, 2, look_at_mapping, 0);
 }
 
-#define SILENT (DATA + 64 * PAGE_SIZE)
-
-static void touch_silent(u64 arg)
-{
-	user_load(SILENT + PAGE_SIZE);
-}
-
-/* The object is mapped no more, and has no handle; the access still keeps it. */
-static void look_at_access(u64 arg)
-{
-	struct vm_object *gift[TASK_GIFTS];
-
-	CALL(SYS_SLEEP, 5 * THREADS_TICK_NS);
-	CHECK(!vm_unmap(giver->space, SILENT, 2));
-	vm_object_put(paged);
-	CHECK(task_gifts(giver, gift) == 1 && gift[0] == paged && vm_object_present(paged) == 1);
-	vm_object_put(gift[0]);
-	endpoint_put(to_pager, RIGHT_RECEIVE);
-	x.done = true;
-}
-
-void oom_asked(void)
-{
-	first = new_task(0);
-	giver = new_task(1);
-	to_pager = endpoint_create();
-	CHECK(!pager_create(to_pager, 2, 0, FOREVER, &paged) && !vm_object_supply(paged, 0, NULL));
-	CHECK(!vm_map(giver->space, SILENT, 2, VM_READ, paged, 0));
-	new_program(giver, 1, touch_silent, 0);
-	new_program(first, 2, look_at_access, 0);
-}
-
 /* While the first task is loaded. */
 static void look_at_first(void)
 {
@@ -450,19 +418,20 @@ static void take_and_close(void)
 	x.replied = ipc_reply(from, &msg);
 }
 
-static void count_all_the_time(void)
+void count_gifts(struct task *task, struct vm_object *object, u32 pages)
 {
-	struct vm_object *shown[ABI_MAX_THREADS];
+	struct vm_object *shown[TASK_GIFTS];
 
 	do {
-		if (task_gifts(giver, shown)) {
-			CHECK(shown[0] == given && vm_object_present(given) == 2);
-			vm_object_put(given);
+		if (task_gifts(task, shown)) {
+			CHECK(shown[0] == object && vm_object_present(object) == pages);
+			vm_object_put(object);
 		}
 		cpu_relax();
 	} while (!load_acquire(&x.ended));
-	endpoint_put(to_server, RIGHT_RECEIVE);
 }
+
+ROLE(count_all_the_time, count_gifts(giver, given, 2); endpoint_put(to_server, RIGHT_RECEIVE));
 
 JUDGE(judge_given, !x.result[0] && !x.replied, "the call was not answered");
 

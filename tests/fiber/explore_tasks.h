@@ -42,6 +42,11 @@ void new_killer_of(unsigned nr);
 /* Give @task a handle of @object. */
 s64 give(struct task *task, enum cap_kind kind, unsigned rights, void *object);
 struct vm_object *new_object(unsigned long pages);
+/*
+ * For a role: until x.ended is set, count what @task gives away or waits for; that is nothing, or
+ * @object with @pages pages (explore_oom_said.c).
+ */
+void count_gifts(struct task *task, struct vm_object *object, u32 pages);
 /* Map all of @object at DATA, to read and write. */
 void map_data(struct task *task, struct vm_object *object);
 /* new_task, with a new object of @pages mapped at DATA. */
@@ -94,7 +99,6 @@ void writers_in_turn(void);
 void oom_said(void);
 void oom_gifts(void);
 void oom_mapped(void);
-void oom_asked(void);
 void oom_first(void);
 void tasks_listed(void);
 void calls_without_objects(void);

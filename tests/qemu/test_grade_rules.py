@@ -62,6 +62,7 @@ REFUSED = (
     ("mm/core/free_map.c", "#undef RACE_BUILD", "a macro RACE_BUILD"),
     ("mm/core/free_map.c", "#ifndef __SANITIZE_THREAD__\n#endif", "tell the grader's builds apart"),
     ("mm/core/free_map.c", "#if defined(CHECKED_BUILD)\n#endif", "tell the grader's builds apart"),
+    ("mm/core/free_map.c", "#ifdef __OPTIMIZE__\n#endif", "tell the grader's builds apart"),
     ("mm/core/free_map.c", "#if !__STDC_HOSTED__\n#endif", "tell the grader's builds apart"),
     ("mm/core/free_map.c", "#ifdef QUARRY_LABS_POINTS_H\n#endif", "tell the grader's builds apart"),
     ("mm/core/free_map.c", "#if 1 && !defined(EOF)\n#endif", "has a condition on EOF"),

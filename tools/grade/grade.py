@@ -243,7 +243,7 @@ class Grade:
             "explorer": lambda: programs.explorer(self.tree, name),
             "contract": lambda: programs.contract(self.tree, name),
             "kernel": lambda: self.kernel.program(self.tree, name),
-            lab_perf.LAYER: self.own_objects,
+            lab_perf.LAYER: self.own_faults,
         }
         code = [path for path in self.one.files if path not in lab_race.texts(self.one)]
         said = [text for path in code for text in self.source_faults(path)]
@@ -283,15 +283,18 @@ class Grade:
         said += made.get(lab_perf.LAYER, [])
         return self.refuse(said) if said else made
 
-    def own_objects(self):
-        """Faults of the objects for a kernel whose own memory the student's code serves."""
+    def own_kernel(self):
+        """The kernel whose own memory the student's code serves."""
+        return lab_kernel.Kernel(self.one, self.args.build, own=True)
+
+    def own_faults(self):
+        """Faults of the objects for that kernel."""
         if self.in_ring_3 or not self.one.own:
             return []
-        own = lab_kernel.Kernel(self.one, self.args.build, own=True)
-        changed = self.tree and not lab_build.same(self.one, self.tree, "")
+        own = self.own_kernel()
         try:
             objects = dict(zip(self.one.twice(), own.student(self.tree, own.folder(self.label))))
-            given = own.given_objects(self.label) if changed else []
+            given = own.given_objects(self.label) if self.has_own_headers() else []
         except Failed:
             return []  # that kernel does not run; who measures it says why
         mine = {path: [objects[path]] for path in self.one.sources()}
@@ -331,9 +334,13 @@ class Grade:
             found[path] = [p for p in places if os.path.exists(p)]
         return found
 
+    def has_own_headers(self):
+        """Does the submission have headers of the lab that differ from this tree's?"""
+        return self.tree and not lab_build.same(self.one, self.tree, "")
+
     def given_objects(self, programs, needed):
         """[(given source, its object with the student's headers, its object with this tree's)]"""
-        if not self.tree or lab_build.same(self.one, self.tree, ""):
+        if not self.has_own_headers():
             return []
         found = programs.given_objects(self.label, needed)
         return found + (self.kernel.given_objects(self.label) if KERNEL in needed else [])
@@ -378,7 +385,7 @@ class Grade:
             return
         top = os.path.join(os.path.abspath(self.args.build), "labs")
         folders = [os.path.join(top, kind, self.one.name, self.label) for kind in KINDS.values()]
-        folders += [os.path.join(top, lab_kernel.Kernel.KIND, self.one.name, self.label + "-own")]
+        folders += [self.own_kernel().folder(self.label)] if self.one.own else []
         folders += [self.kernel.folder(self.label)] if self.kernel else []
         for folder in [os.path.join(top, "staged", self.label), *folders]:
             shutil.rmtree(folder, ignore_errors=True)

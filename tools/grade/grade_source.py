@@ -60,8 +60,12 @@ def words(path):
     return set(re.findall(r"\w+", stripped(labs.read(path))[1]))
 
 
+def defined(text):
+    return set(re.findall(r"^\s*#\s*define\s+(\w+)", text, re.MULTILINE))
+
+
 def macros(path):
-    return set(re.findall(r"^\s*#\s*define\s+(\w+)", labs.read(path), re.MULTILINE))
+    return defined(labs.read(path))
 
 
 @lru_cache(None)
@@ -79,9 +83,7 @@ def given_macros():
 def condition_faults(one, path, plain, code):
     """Macros in conditions that the lab's files and given_macros() do not define: only some of the
     grader's builds may have them."""
-    own = set(re.findall(r"^\s*#\s*define\s+(\w+)", code, re.MULTILINE)).union(
-        *(macros(header) for header in one.headers())
-    )
+    own = defined(code).union(*map(macros, one.headers()))
     for name, rest in DIRECTIVE.findall(plain):
         asked = set(re.findall(r"\b[A-Za-z_]\w*", rest)) if "if" in name else set()
         for word in sorted(asked - own - given_macros() - {"defined", "DEBUG"}):

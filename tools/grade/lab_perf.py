@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 
 import bench_count
 import lab_kernel
@@ -155,16 +154,12 @@ def reference(one, build, folder, trace):
 def measured(grade, folder):
     """The results of counted() for the student's code, and for the reference."""
     one, build = grade.one, os.path.abspath(os.path.join(labs.ROOT, grade.args.build))
-    kernel = lab_kernel.Kernel(one, build, own=True)
+    kernel = grade.own_kernel()
     with alone(grade.args.build):
         trace = piece(kernel)
         ours = reference(one, build, folder, trace)
         image = kernel.program(grade.tree, grade.label)
-    try:
-        return counted(image, trace, build, folder), ours
-    finally:
-        if getattr(grade.args, "clean", False):
-            shutil.rmtree(kernel.folder(grade.label), ignore_errors=True)
+    return counted(image, trace, build, folder), ours
 
 
 # ---- the results -------------------------------------------------------------------------------
