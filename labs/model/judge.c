@@ -341,10 +341,11 @@ static const char *one_call(const struct wire_call *c)
 }
 
 /*
- * Damage the word of the cached page that the next allocation would take, as a stray write would.
- * The allocation must notice it and end the kernel, which is the student's process here.
+ * Damage the word of the cached page that the next allocation would take, as a stray write would;
+ * or of the last of those that the next allocation of many takes.  The allocation must notice it
+ * and end the kernel, which is the student's process here.
  */
-static const char *damaged_call(u32 word)
+static const char *damaged_call(u32 word, bool many)
 {
 	static const gfp_t gfps[] = {GFP_UNMOVABLE, GFP_MOVABLE, GFP_RECLAIMABLE};
 	static struct wire_result r;
@@ -352,14 +353,17 @@ static const char *damaged_call(u32 word)
 
 	for (i = 0; i < ARRAY_SIZE(gfps) * m.shape.cpus; i++) {
 		struct wire_call c = {.code = CALL_ALLOC, .a = gfps[i % ARRAY_SIZE(gfps)]};
+		const struct pcp_stack *stack;
 		const struct page *page;
-		unsigned stack;
 
 		c.cpu = cpu = i / (unsigned)ARRAY_SIZE(gfps);
-		stack = m.mem->pcp[cpu]->first[(u8)c.a];
-		if (!stack_count(&m.mem->pcp[cpu]->stack[stack]))
+		stack = &m.mem->pcp[cpu]->stack[m.mem->pcp[cpu]->first[(u8)c.a]];
+		if (stack_count(stack) <= many)
 			continue;
-		page = m.mem->pcp[cpu]->stack[stack].top[-1];
+		if (many)
+			c.code = CALL_BULK_ALLOC;
+		c.b = many ? stack_count(stack) : 0;
+		page = many ? stack->slot[0] : stack->top[-1];
 		if (pwrite(arena_fd, &word, sizeof(word),
 		        (off_t)((uintptr_t)&page->word - ARENA_BASE)) != sizeof(word))
 			panic("judge: the arena cannot be written");
@@ -367,10 +371,9 @@ static const char *damaged_call(u32 word)
 			return NULL;
 		verdict.pfn = (s64)page_to_pfn_in(m.mem, page);
 		snprintf(verdict.text, sizeof(verdict.text),
-		    "the newest cached page of CPU %u had a damaged word, and an allocation did "
-		    "not "
+		    "the %s cached page of CPU %u had a damaged word, and an allocation %sdid not "
 		    "notice it",
-		    cpu);
+		    many ? "oldest" : "newest", cpu, many ? "of all cached pages " : "");
 		return "FAIL";
 	}
 	verdict.pfn = -1;
@@ -379,7 +382,7 @@ static const char *damaged_call(u32 word)
 }
 
 /* Returns NULL: the test has passed; or its verdict. */
-static const char *play(const struct plan *p, u64 seed, u32 damage)
+static const char *play(const struct plan *p, u64 seed, u32 damage, bool many)
 {
 	u64 rand = (seed + 1) * 0x9e3779b97f4a7c15ULL | 1;
 	struct wire_call c = {.code = CALL_BUILD};
@@ -404,7 +407,7 @@ static const char *play(const struct plan *p, u64 seed, u32 damage)
 		what = what ? what : one_call(&c);
 	}
 	if (!what && p->damage) {
-		what = damaged_call(damage);
+		what = damaged_call(damage, many);
 		end_child(true);
 	} else if (!what && setjmp(verdict_given)) {
 		what = "FAIL";
@@ -418,11 +421,11 @@ static bool run(const struct plan *p, u64 seed)
 {
 	static const u32 damaged[] = {
 	    PAGE_WORD(3, PG_PCP, 0), PAGE_WORD(0, PG_PCP, 1), PAGE_WORD(0, PG_PCP, 0) | PAGE_DIRTY};
-	const char *what = play(p, seed, damaged[0]);
+	const char *what = play(p, seed, damaged[0], false);
 	unsigned i;
 
-	for (i = 1; !what && p->damage && i < ARRAY_SIZE(damaged); i++)
-		what = play(p, seed, damaged[i]);
+	for (i = 1; !what && p->damage && i < 2 * ARRAY_SIZE(damaged); i++)
+		what = play(p, seed, damaged[i / 2], i % 2);
 	report(p, what ? what : "PASS", seed);
 	if (what)
 		end_child(true);

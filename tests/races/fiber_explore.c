@@ -63,7 +63,7 @@ static const struct explore_set sets[] = {
         ISO_PRECISE},
     {"hold-offline", "A:scene ; A:free(P) ; A:hold", "drop=0; hold=0 | offline(P)=0; online(P)=0",
         ISO_PRECISE},
-    {"drain-down", "A:scene ; C:fill", "drain=0 | cpu_down(2)=0", ISO_PRECISE},
+    {"drain-down", "A:scene ; C:free(P)", "drain=0; uncached(P)=0 | cpu_down(2)=0", ISO_PRECISE},
     {"drain-down-up", "A:scene ; C:fill", "drain=0; drain=0 | cpu_down(2)=0; cpu_up(2)=0",
         ISO_PRECISE},
     {"disable-up", "A:scene ; C:fill ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0", ISO_PRECISE},

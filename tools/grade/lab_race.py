@@ -27,6 +27,10 @@ KEPT = os.path.join(labs.REFERENCE, "race")
 BOUND = 20000  # about the most schedules of a set that are run
 MOST_SET, MOST_SCRIPT = 400, 4000  # characters
 PLAIN = re.compile(r"[\n -~]*")
+# A set of the explorer that shows the mistake, too, and notices if a fix lacks a barrier: it is not
+# in the student's tree, in which all sets pass.
+BUFFERED, SETS = "tso-drain-zone", "tests/races/fiber_explore.c"
+ENTRY = re.compile(rf'^    \{{"{BUFFERED}",[^}}]*\}},\n', re.MULTILINE)
 FAILURE = re.compile(r"expect: *(CHECK\(.+\)|WRONG\([A-H]\)|STUCK|CRASH)")
 HANDED = {
     SET_FILE: "setup: A:scene\nset: drain=0 | drain=0\n",
@@ -42,6 +46,11 @@ def tests(one):
 def texts(one):
     """{path: text} of the lab's files that are no code, as students get them."""
     return {path: text for path, text in HANDED.items() if path in one.files}
+
+
+def without_answers(one):
+    """{path: text} of the files of the student's tree from which the answer is left out."""
+    return {SETS: ENTRY.sub("", labs.read(SETS))} if tests(one) else {}
 
 
 def joined(results):
@@ -159,7 +168,8 @@ class Race:
     def explored(self, which, chosen):
         """(the failed schedule or None, the number of schedules) of a set on a drain."""
         setup, operations = chosen
-        words = ["--explore", operations, f"--setup={setup}", "--json", "--alive"]
+        words = ["--explore", operations, *([f"--setup={setup}"] if setup else [])]
+        words += ["--json", "--alive"]
         done = self.run(which, [*words, f"--max={BOUND}"], each=ALIVE_CPU, records="stdout")
         rows = [line for line in done.records if line.startswith('{"set"')]
         if not rows:
@@ -212,12 +222,13 @@ class Race:
         return text
 
     def fix(self, chosen, text):
-        """Run the sets and the script on the student's drain, if they have shown the mistake.  This
-        tree's own set is the reference's, except in a student's tree."""
-        sets = [chosen] if chosen else []
+        """Run the sets and the scripts on the student's drain, if one has shown the mistake.  This
+        tree's own are the reference's, except in a student's tree."""
+        sets, scripts = [chosen] if chosen else [], [text] if text else []
         if self.tree and not labs.whose():
-            sets.append(read_set(None))
-        if not sets and not text:
+            sets += [read_set(None), (None, BUFFERED)]
+            scripts.append(read_script(None)[0])
+        if not sets and not scripts:
             raise Unfit("neither the set nor the script shows the mistake: is it fixed?")
         for one in dict.fromkeys(sets):
             failed, _ = self.explored("fixed", one)
@@ -225,9 +236,11 @@ class Race:
                 why = "your drain still fails: a schedule of a set that shows the mistake ends"
                 lines = failed["script"].split("\n") if one == chosen else []
                 raise Unfit(f"{why} {failed['outcome']}: {failed['why']}", lines)
-        other = self.played("fixed", text, "OK") if text else None
-        if other:
-            raise Unfit(f"on your drain the script ends {other[0]}, not OK", other[1])
+        for one in dict.fromkeys(scripts):
+            other = self.played("fixed", one, "OK")
+            if other:
+                whose = "the script" if one == text else "another script"
+                raise Unfit(f"on your drain {whose} ends {other[0]}, not OK", other[1])
 
     def results(self, wanted, tell):
         """The results of the tests @wanted."""

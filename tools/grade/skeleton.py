@@ -150,7 +150,8 @@ def write(one, folder, track=None, own=None):
         to = os.path.join(folder, path)
         os.makedirs(os.path.dirname(to), exist_ok=True)
         shutil.copy2(os.path.join(ROOT, path), to, follow_symlinks=False)
-    for path, text in [*texts(one), *texts_to_come(one, track).items()]:
+    changed = {**dict(texts(one)), **texts_to_come(one, track), **lab_race.without_answers(one)}
+    for path, text in changed.items():
         rooms.write(os.path.join(folder, path), text)
     rooms.write(os.path.join(folder, "README.md"), README.format(lab=one.name, title=one.title))
     names = order(track)

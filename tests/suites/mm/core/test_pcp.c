@@ -206,13 +206,21 @@ KTEST(page_lands_in_the_freeing_cpus_stack)
 	restore_plan(zone);
 }
 
+/* Also after a spill that left more pages than it gave back. */
 KTEST_CONTRACT(newest_page_is_allocated_first)
 {
-	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_BLOCKS));
+	const unsigned capacity = 2 * PCP_BATCH + 4;
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, TEST_MAX_BLOCKS));
 	struct zone *zone;
 	unsigned i;
 
 	zone = test_zone(mem, ZONE_MOVABLE);
+	overfill(t, mem, 0, capacity);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, more), 4);
+	for (i = 0; i < 4; i++)
+		EXPECT(t, more[i] == pages[capacity - 1 - i]);
+	EXPECT_EQ(t, free_on(0, mem, 0, 4, more), 4);
+	empty_all(mem);
 	set_plan(zone, 0, MT_MOVABLE, 4);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
 	empty_all(mem);

@@ -6,11 +6,12 @@
  * Offlines while other CPUs use the memory are in test_offline_race.c.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/mov_help.h"
 #include <quarry/handle.h>
 #include <quarry/isolation.h>
+#include <quarry/poison.h>
 
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define HANDLES  24
+#define HANDLES 24
 
 static struct census before, after;
 static struct hoard hoard;
@@ -68,6 +69,20 @@ KTEST(free_range_is_offlined_and_onlined, KTEST_SLOW)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_OK), 2);
 }
 
+/* A pageblock of which all pages have broken comes online, and they can be repaired. */
+static void broken_pageblock_comes(struct ktest *t, struct memory *mem)
+{
+	pfn_t pfn;
+
+	EXPECT_EQ(t, offline(mem, BLOCK(2), BLOCK(1), ISO_PRECISE, NULL), 0);
+	for (pfn = BLOCK(2); pfn < BLOCK(3); pfn++)
+		EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), -ENXIO);
+	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(1), NULL), 0);
+	expect_sound(t, mem);
+	for (pfn = BLOCK(2); pfn < BLOCK(3); pfn++)
+		EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+}
+
 KTEST(part_of_an_offline_range_is_onlined, KTEST_SLOW)
 {
 	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, 8));
@@ -79,6 +94,7 @@ KTEST(part_of_an_offline_range_is_onlined, KTEST_SLOW)
 	expect_sound(t, mem);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(4), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(1), NULL), 0);
+	broken_pageblock_comes(t, mem);
 	census_take(&after, mem);
 	census_compare(t, &before, &after);
 }
@@ -115,6 +131,29 @@ static void drop_handles(struct ktest *t)
 
 	for (h = 0; h < HANDLES; h++)
 		EXPECT_EQ(t, handle_free(&table, h), 0);
+}
+
+/* A pass that moves a page of an object moves the page of another owner that lies beside it. */
+KTEST(page_of_an_object_and_the_page_beside_it_move_in_one_pass)
+{
+	struct offline_result res;
+	struct vm_scene s;
+	pfn_t pfn, first;
+
+	if (!scene_begin_written(t, &s, 1))
+		return;
+	REQUIRE(t, mov_begin(t, s.mem));
+	pfn = page_to_pfn_in(s.mem, page_in(s.object, 0)) ^ 1;
+	first = pfn - pfn % PAGEBLOCK_PAGES;
+	all_caches_off(t, s.mem);
+	make_movable(s.mem, hold_pfn(s.mem, pfn), &mov.owner, 0);
+	mov.pages[mov.nr++] = pfn_to_page_in(s.mem, pfn);
+	EXPECT_EQ(t, offline_pages(s.mem, first, BLOCK(1), NULL, &res), 0);
+	EXPECT_EQ(t, res.loops, 1);
+	EXPECT_EQ(t, res.moved, 2);
+	EXPECT_EQ(t, online_pages(s.mem, first, BLOCK(1), NULL), 0);
+	mov_free(0);
+	scene_end(t, &s);
 }
 
 KTEST(movable_objects_are_moved)

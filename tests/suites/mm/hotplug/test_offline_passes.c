@@ -425,6 +425,35 @@ KTEST(one_page_is_found_wherever_it_lies)
 	mov_end(t);
 }
 
+/* ---- the policy ---- */
+
+static struct page *blocks_once;
+
+static int free_and_fail(struct zone *zone, struct drain_cost *cost)
+{
+	EXPECT_EQ(mov.t, mem_free_pages(zone->mem, blocks_once, 0), 0);
+	return -ENOMEM;
+}
+
+/* What the policy's retry returns is ignored: the next pass finds all pages free. */
+static void retry_that_fails(struct ktest *t, struct memory *mem)
+{
+	struct iso_ops policy = *iso_ops(ISO_PRECISE);
+	struct mm_fail fail = {.pfn = PFN_NONE};
+	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
+	struct evacuation evac = {.zone = zone,
+	    .range = {FROM, FROM + PAGEBLOCK_PAGES},
+	    .policy = &policy,
+	    .deadline = ~0ULL,
+	    .fail = &fail};
+
+	policy.retry = free_and_fail;
+	blocks_once = hold_pfn(mem, FROM + 1);
+	set_isolated(zone, FROM, true);
+	EXPECT_EQ(t, evacuate(&evac), 0);
+	set_isolated(zone, FROM, false);
+}
+
 KTEST(success_after_several_passes_has_no_reason)
 {
 	struct memory *mem = NEED(t, all_movable(t));
@@ -438,6 +467,7 @@ KTEST(success_after_several_passes_has_no_reason)
 	EXPECT(t, res.loops > 1);
 	EXPECT_EQ(t, res.fail.why, WHY_NONE);
 	EXPECT_EQ(t, online_pages(mem, FROM, BLOCK(1), NULL), 0);
+	retry_that_fails(t, mem);
 	mov_end(t);
 }
 
