@@ -20,7 +20,7 @@
 #include "x86.h"
 
 #define PM1_SCI_EN 1u
-#define ENABLE_NS  100000000ULL
+#define ENABLE_NS  3000000000ULL /* firmware that takes so long is known */
 
 static void (*tell)(u32 events);
 static u8 wanted;
@@ -61,6 +61,13 @@ int acpi_events_start(u32 events, void (*fn)(u32 events))
 	for (unsigned i = 0; i < half; i++)
 		outb((u16)(acpi.gpe0 + half + i), i ? 0 : wanted);
 	return ioapic_route_isa(acpi.sci, VEC_SCI);
+}
+
+void acpi_events_stop(void)
+{
+	for (unsigned i = 0; acpi.gpe0 && i < acpi.gpe0_len / 2; i++)
+		outb((u16)(acpi.gpe0 + acpi.gpe0_len / 2 + i), 0);
+	clear_pm1();
 }
 
 void acpi_interrupt(void)

@@ -19,8 +19,10 @@
 
 #include "x86.h"
 
-#define CPUID_MCA   (1u << 14) /* of leaf 1, EDX: banks that report machine checks */
-#define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: a hypervisor runs the machine */
+#define CPUID_MCA   (1u << 14)  /* of leaf 1, EDX: banks that report machine checks */
+#define CPUID_GUEST (1u << 31)  /* of leaf 1, ECX: a hypervisor runs the machine */
+#define CPUID_MAKER 0x40000000u /* a leaf: in EBX how the maker of the hypervisor's name begins */
+#define MAKER_TCG   0x54474354u /* "TCGT": QEMU itself executes the instructions */
 #define ALL_ONES    (~0UL)
 
 /* The same on all CPUs. */
@@ -283,11 +285,16 @@ void mce_poll(void)
 		mce_wake();
 }
 
+bool mce_emulated(void)
+{
+	return cpuid(1, 0).ecx & CPUID_GUEST && cpuid(CPUID_MAKER, 0).ebx == MAKER_TCG;
+}
+
 int mce_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status)
 {
 	/* No other code may use the bank before all of it is written. */
 	KASSERT(!arch_irqs_enabled());
-	if (bank >= nr_banks() || !(cpuid(1, 0).ecx & CPUID_GUEST))
+	if (bank >= nr_banks() || !mce_emulated())
 		return -EOPNOTSUPP;
 	wrmsr(MSR_MC0_ADDR + 4 * bank, b->address);
 	wrmsr(MSR_MC0_MISC + 4 * bank, b->misc);

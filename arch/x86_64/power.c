@@ -46,12 +46,27 @@ static bool stays_on(void)
 	return !strcmp(choice, "off");
 }
 
-/* Keep the other bits, as the specification asks. */
-static void pm1_sleep(u16 port, u8 type)
+/* Write the type of sleep, with or without PM1_SLP_EN.  The specification keeps the other bits. */
+static void pm1_sleep(u16 port, u8 type, unsigned enable)
 {
 	u16 kept = inw(port) & (u16) ~(PM1_SLP_EN | 7u << PM1_SLP_TYP);
 
-	outw(port, (u16)(kept | PM1_SLP_EN | type << PM1_SLP_TYP));
+	outw(port, (u16)(kept | enable | type << PM1_SLP_TYP));
+}
+
+/*
+ * The sleep begins with PM1_SLP_EN, so both halves have their types before; some machines also want
+ * the type in a write of its own.
+ */
+static void pm1_off(void)
+{
+	static const unsigned enable[] = {0, PM1_SLP_EN};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(enable); i++) {
+		pm1_sleep(acpi.pm1a_cnt, acpi.s5_type, enable[i]);
+		if (acpi.pm1b_cnt)
+			pm1_sleep(acpi.pm1b_cnt, acpi.s5_type_b, enable[i]);
+	}
 }
 
 /* Enter S5.  False: this machine has no register for it, or its firmware no S5. */
@@ -66,10 +81,9 @@ static bool soft_off(void)
 	} else if (acpi.sleep_control && !acpi.sleep_in_memory) {
 		outb((u16)acpi.sleep_control, value);
 	} else if (acpi.pm1a_cnt) {
-		acpi_mode(); /* PM1 may work even if the firmware does not react */
-		pm1_sleep(acpi.pm1a_cnt, acpi.s5_type);
-		if (acpi.pm1b_cnt)
-			pm1_sleep(acpi.pm1b_cnt, acpi.s5_type_b);
+		acpi_mode();        /* PM1 may work even if the firmware does not react */
+		acpi_events_stop(); /* one that waits would wake the machine at once */
+		pm1_off();
 	} else {
 		return false;
 	}

@@ -479,9 +479,11 @@ void user_access_off(void);
 
 /*
  * acpi_event.c: switch to ACPI mode, in which PM1 and events work; any context.  False: the machine
- * has no such mode, or the firmware does not react within 100 ms.
+ * has no such mode, or the firmware does not react within 3 s.
  */
 bool acpi_mode(void);
+/* Let no event of ACPI wake or interrupt the machine from now on. */
+void acpi_events_stop(void);
 /* The interrupt of ACPI events. */
 void acpi_interrupt(void);
 /* power.c: map the register that turns the machine off.  Context: boot CPU, after paging. */

@@ -199,9 +199,11 @@ const char *mce_exception(u64 ip, enum mce_from from, struct mce_record *hit);
 void mce_poll(void);
 /* Print this CPU's banks, all of them or those with an error.  Any context. */
 void mce_print_banks(bool all);
+/* Does QEMU emulate the processor?  A real one, also under KVM, accepts no injected errors. */
+bool mce_emulated(void);
 /*
  * mce_inject - put @b into bank @bank of this CPU; with @mcg_status, raise a machine check.
- * Returns 0; -EOPNOTSUPP no such bank, or no emulator: a real CPU does not accept injected errors.
+ * Returns 0; -EOPNOTSUPP no such bank, or no emulator (mce_emulated).
  * Context: irqs off; not the handler.
  */
 int mce_inject(unsigned bank, const struct mce_bank *b, u64 mcg_status);

@@ -10,7 +10,7 @@ bool emulated(struct ktest *t, unsigned last)
 	EXPECT(t, YIELD_UNTIL(mce_started()));
 	real_check = READ_ONCE(kernel_memory.machine_check);
 	if ((rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) > last && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER &&
-	    cpuid(1, 0).ecx >> 31)
+	    mce_emulated())
 		return true;
 	ktest_skip(t, "needs an emulator with machine checks");
 	return false;

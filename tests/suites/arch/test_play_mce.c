@@ -14,7 +14,7 @@
 #define FETCHED      (ENABLED | MCE_S | MCE_AR | 0x150)
 #define STATUS(bank) play.msr[MSR_MC0_STATUS + 4 * (bank)]
 
-static struct cpuid_regs vendor, leaf1, ras, sizes;
+static struct cpuid_regs vendor, leaf1, hypervisor, ras, sizes;
 static u32 last_leaf;
 
 static struct cpuid_regs leaf_of(u32 leaf)
@@ -22,6 +22,7 @@ static struct cpuid_regs leaf_of(u32 leaf)
 	switch (leaf) {
 	case 0: return vendor;
 	case 1: return leaf1;
+	case 0x40000000: return hypervisor;
 	case 0x80000000: return (struct cpuid_regs){.eax = last_leaf};
 	case 0x80000007: return ras;
 	case 0x80000008: return sizes;
@@ -58,6 +59,24 @@ static unsigned enabled(u32 maker, u32 signature, u64 banks)
 }
 
 KTEST_SUITE(play_mce, KTEST_QUICK | KTEST_MOSTLY_INSIDE);
+
+/* Of all hypervisors QEMU alone takes errors for its banks, and only if it emulates the CPU. */
+KTEST(errors_are_injected_only_into_an_emulator)
+{
+	const struct mce_bank b = {.status = MCE_VAL};
+	irqflags_t flags = arch_irq_save();
+
+	begin(VENDOR_INTEL, 0x000806f8, 4);
+	hypervisor.ebx = 0x54474354;
+	EXPECT_CALL(t, mce_inject(1, &b, 0), -EOPNOTSUPP, "");
+	leaf1.ecx = 1u << 31;
+	EXPECT_EQ(t, mce_inject(1, &b, 0), 0);
+	EXPECT_EQ(t, STATUS(1), MCE_VAL);
+	judge_clear();
+	hypervisor.ebx = 0x4b4d564b; /* "KVMK" */
+	EXPECT_CALL(t, mce_inject(1, &b, 0), -EOPNOTSUPP, "");
+	arch_irq_restore(flags);
+}
 
 KTEST(control_of_bank_0_may_be_the_platforms)
 {
