@@ -84,10 +84,14 @@ static always_inline void relist(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zon
  */
 static void count_in_zone(struct zone *zone, enum migratetype type, long nr) REQUIRES_ZONE(zone)
 {
-	if (unlikely(type == MT_CMA) && nr < 0)
+	if (likely(type != MT_CMA)) {
+		zone_add_free(zone, (unsigned long)nr);
+		return;
+	}
+	if (nr < 0)
 		zone_add_lent(zone, (unsigned long)nr);
 	zone_add_free(zone, (unsigned long)nr);
-	if (unlikely(type == MT_CMA) && nr > 0)
+	if (nr > 0)
 		zone_add_lent(zone, (unsigned long)nr);
 }
 
