@@ -35,18 +35,19 @@ function codes() {
 }
 
 // The output of a worker that explores the code @ident.
-async function explore(ident, { operations, setup, policy }) {
+async function explore(ident, { operations, setup, policy }, mine) {
   const module = await lab.module(ident);
-  worker = new Worker("worker.js", { type: "module" });
+  if (mine !== asked) throw new Error("stopped");
+  const own = (worker = new Worker("worker.js", { type: "module" }));
   const args = ["--explore", operations, `--setup=${setup}`, `--policy=${policy}`];
   args.push(`--max=${MOST}`, "--json");
   const said = await new Promise((resolve, reject) => {
-    worker.addEventListener("message", ({ data }) => resolve(data));
-    worker.addEventListener("error", (e) => reject(new Error(e.message)));
-    worker.postMessage({ module, args });
+    own.addEventListener("message", ({ data }) => resolve(data));
+    own.addEventListener("error", (e) => reject(new Error(e.message)));
+    own.postMessage({ module, args });
   });
-  worker.terminate();
-  worker = null;
+  own.terminate();
+  if (worker === own) worker = null;
   const line = said.out.split("\n").find((text) => text.startsWith("{"));
   if (!line) throw new Error(said.error.trim() || said.out.trim());
   return JSON.parse(line);
@@ -117,9 +118,11 @@ async function search() {
     $("said").textContent = `Code ${i + 1} of ${list.length} ...`;
     let found;
     try {
-      found = await explore(ident, what);
+      found = await explore(ident, what, mine);
     } catch (e) {
-      if (mine === asked) $("said").textContent = `That cannot be explored: ${e.message}`;
+      if (mine !== asked) return;
+      stop();
+      $("said").textContent = `That cannot be explored: ${e.message}`;
       return;
     }
     if (mine !== asked) return;

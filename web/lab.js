@@ -24,6 +24,8 @@ export class Lab {
       this.module(RIGHT),
     ]);
     this.data = data;
+    // A race called "constructor" is none.
+    for (const names of [data.scripts, data.variants]) Object.setPrototypeOf(names, null);
     return this;
   }
 
@@ -76,7 +78,7 @@ export class Lab {
   }
 
   async play(name, ident, moves) {
-    const key = `${name} ${ident} ${moves}`;
+    const key = `${name} ${ident} ${moves} ${this.data.scripts[name] ? "" : this.own}`;
     if (!this.plays.has(key)) {
       const own = this.data.scripts[name] ? {} : { [name]: this.own };
       this.plays.set(

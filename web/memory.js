@@ -57,7 +57,8 @@ function readAddress() {
     .split(";")
     .map((op) => op.trim())
     .filter((op) => op);
-  at = Math.min(Number(words.get("at") ?? operations.length), operations.length);
+  const step = Math.trunc(Number(words.get("at") ?? operations.length));
+  at = step >= 0 ? Math.min(step, operations.length) : operations.length;
 }
 
 function writeAddress() {
@@ -391,8 +392,7 @@ function key(e) {
     draw();
   } else if (KEYS[e.key]) act(KEYS[e.key]);
   else if (e.key === "Backspace") goTo(at - 1);
-  else if (e.key === "Enter" && e.target.tagName !== "BUTTON" && e.target.tagName !== "SUMMARY")
-    goTo(at + 1);
+  else if (e.key === "Enter" && !/^(A|BUTTON|SUMMARY)$/.test(e.target.tagName)) goTo(at + 1);
   else if (e.key === "Home") goTo(0);
   else return;
   e.preventDefault();

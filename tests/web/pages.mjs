@@ -172,11 +172,15 @@ async function memory() {
   judge("what cannot be read", /Operation 2 cannot be read/.test(wrong), wrong);
   for (const link of await page.locator("#tries a").all()) {
     const before = await page.evaluate(() => document.body.dataset.drawn);
-    await link.click();
+    await link.press("Enter");
     await page.waitForFunction((old) => document.body.dataset.drawn !== old, before);
     judge(await link.textContent(), !/cannot|not return/.test(await said(page)), await said(page));
   }
   await page.close();
+  await (await open("memory.html#do=alloc%20movable&at=x")).close();
+  const none = await open("index.html#race=constructor");
+  judge("no race", /There is no race constructor/.test(await none.textContent("body")));
+  await none.close();
 }
 
 async function pictures() {

@@ -288,7 +288,7 @@ def newest(paths):
 def make_variant(wasm, ident, to):
     """Build the module of the wrong variant @ident as the file @to, unless it is up to date."""
     source = variant.texts()[ident][0]
-    if os.path.exists(to) and os.stat(to).st_mtime > newest([source, *wasm.objects.values()]):
+    if os.path.exists(to) and os.stat(to).st_mtime > newest([source, *wasm.vars["OBJS"]]):
         return False
     tree = os.path.join(wasm.build, "wasm", "variant", ident)
     changed = variant.make_tree(variant.read(ident), tree)
