@@ -155,6 +155,7 @@ static int measure(u64 programs)
 	s64 from;
 	int bad;
 
+	printf("compiler %s\n", __VERSION__);
 	null_syscall = least(no_calls, TIMES);
 	figure("null_syscall", null_syscall);
 

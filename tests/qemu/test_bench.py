@@ -295,6 +295,13 @@ def test_only_measures_the_named_rows_and_groups(tmp_path, monkeypatch):
     assert names == bench_report.of_group("ring3") and len(boots) == 1
 
 
+def test_a_figure_without_a_compiler_is_no_figure(monkeypatch, capsys):
+    found = [figure("null_syscall", 1, "unknown")], 0.0
+    monkeypatch.setattr(bench, "measure", lambda boot, number, build: found)
+    assert bench.main(["--only", "null_syscall"]) != 0
+    assert "no line names the compiler of null_syscall" in capsys.readouterr().out
+
+
 def test_a_malformed_table_of_others_is_named(tmp_path):
     path = tmp_path / "peers.json"
     for text in ("{", "[]", '{"columns": []}'):

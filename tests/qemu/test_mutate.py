@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The operators of `make mutate`, on a file of a few lines; the drawn edits, and that a
 run continues where it stopped."""
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 import qemu
 
@@ -210,6 +215,34 @@ def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
 )
 def test_a_run_is_judged_by_its_output_and_status(text, status, how):
     assert mutate_run.verdict(text, status) == how
+
+
+def test_ctrl_c_is_no_verdict_and_waits_for_no_job(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        mutate_run.run(["sh", "-c", "kill -INT $$"])
+    script = f"""
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+sys.path.insert(0, {os.path.join(qemu.ROOT, "tools", "lib")!r})
+import rooms
+def main():
+    with ThreadPoolExecutor(1) as pool:
+        list(pool.submit(time.sleep, 60) for _ in range(9))
+        print("begun", flush=True)
+rooms.run(main, interrupted="interrupted")
+"""
+    words = [sys.executable, "-B", "-c", script]
+    more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, start_new_session=True, **more) as child:
+        assert child.stdout.readline() == "begun\n"
+        os.killpg(child.pid, signal.SIGINT)
+        assert child.communicate(timeout=30)[1] == "interrupted\n" and child.returncode == 130
+
+
+def test_a_row_that_was_cut_short_is_tried_again(tmp_path):
+    path = tmp_path / "1.jsonl"
+    path.write_text('{"key": "a"}\n{"key": "b", "verd')
+    assert list(mutate.read(str(path))) == ["a"]
 
 
 def test_the_suites_of_a_file_are_those_that_its_head_names():

@@ -220,10 +220,8 @@ def measure_all(boots, build):
         check_compiler(more)
         figures += more
         seconds += took
-    # The figures of ring 3 name no compiler: they take the kernel's.
-    known = next((f["compiler"] for f in figures if f["compiler"] != "unknown"), "unknown")
-    for figure in figures:
-        figure["compiler"] = known
+    if unknown := [f["name"] for f in figures if f["compiler"] == "unknown"]:
+        raise Failed(f"no line names the compiler of {unknown[0]}")
     return figures, seconds
 
 

@@ -151,7 +151,7 @@ def spec(elf, rows, names=()):
             lines.append(("drop", at, at + 1))
         if function in THROUGH:
             lines.append(("through", at, at + 1))
-        if function == "bench_mark":
+        if function == "bench_mark" and not names:
             lines.append(("mark", at, at + 1))
     lines += [("test", at, at + 1) for at in tests_of_trace(code)]
     at_line = stores_at(elf, *RELINK)

@@ -121,7 +121,8 @@ def commands(readme, word="make"):
 
 
 def check_distributions(_):
-    """the workflow and the container have the distributions of needs.txt and README's commands"""
+    """the workflow and the container have the distributions of needs.txt and README's commands, and
+    each workflow can check out"""
     images, workflow, container = distributions().values(), read(WORKFLOW), read(CONTAINER)
     matrix = re.findall(r"image: \[(.*)\]", workflow)
     if matrix != [", ".join(images)]:
@@ -130,6 +131,12 @@ def check_distributions(_):
     for line in (get, "run: make run", "run: .ci/run"):
         if line not in workflow:
             yield f"{WORKFLOW}: does not run what README says: {line}"
+    folder = os.path.dirname(WORKFLOW)
+    for name in sorted(os.listdir(os.path.join(ROOT, folder))):
+        path = os.path.join(folder, name)
+        for word in ("ca-certificates", "safe.directory"):
+            if "actions/checkout" in read(path) and word not in read(path):
+                yield f"{path}: a checkout in a container needs {word}"
     if not re.search(rf"^FROM ({'|'.join(images)})$", container, re.MULTILINE):
         yield f"{CONTAINER}: its distribution is not in tools/run/needs.txt"
     for line in (get, "setup.sh test"):

@@ -3,6 +3,7 @@
 import argparse
 import glob
 import os
+import signal
 import subprocess
 import sys
 
@@ -64,17 +65,22 @@ def parser(doc="", usage=None, flags="", words=""):
 
 
 def run(main, *errors, interrupted=""):
-    """Run a tool's main(), which returns the exit status; @errors and Ctrl-C end it shortly, the
-    latter with the line @interrupted."""
+    """Run a tool's main(), which returns the exit status; @errors and Ctrl-C end it shortly.  With
+    @interrupted, a line to print, Ctrl-C waits for no thread: the end of a pool would wait for all
+    of its jobs, also those that have not begun."""
+
+    def leave(*_):
+        print(interrupted, file=sys.stderr, flush=True)
+        os._exit(130)  # the programs of the threads end with this one
+
+    if interrupted:
+        signal.signal(signal.SIGINT, leave)
     try:
         sys.exit(main())
     except errors as error:
         sys.exit(f"{os.path.basename(sys.argv[0])[:-3]}: {error}")
     except KeyboardInterrupt:
-        if not interrupted:
-            sys.exit(130)
-        print(interrupted, file=sys.stderr, flush=True)
-        os._exit(130)  # do not wait for threads, whose programs end with this one
+        sys.exit(130)
 
 
 # ---- all files -----------------------------------------------------------------------------------

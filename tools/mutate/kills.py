@@ -44,7 +44,10 @@ FAILED = re.compile(r"^  # begin (\S+)\n(?:(?!  # begin |  ok ).*\n)*?  not ok "
 
 def suites_of(build, room):
     """The suites of tests/suites/@room that the program has, in the order in which they run."""
-    found, names = suites.suites(), check.all_suites(variant_build.program_of(build, BUILD))
+    program = variant_build.program_of(build, BUILD)
+    if not check.make(build, program):
+        sys.exit("kills: this tree does not build")
+    found, names = suites.suites(), check.all_suites(program)
     folder = f"tests/suites/{room.split('/')[0]}/"
     return [n for n in names if n in found and found[n].path.startswith(folder)]
 
@@ -182,6 +185,8 @@ def main():
         parser.error(f"no site of {args.room}/ in {','.join(args.files) or 'the tree'}")
     stages = [BUILD, *SEARCHES] if args.without else [BUILD]
     run = Run(args, sites)
+    if unknown := set(filter(None, args.without.split(","))) - set(run.names):
+        parser.error(f"--without: no suite of {args.room}/ is called {', '.join(sorted(unknown))}")
     if wrong := run.run(mutate_run.Bench(args.build, stages), args.jobs):
         print(f"kills: {wrong}")
         return 1

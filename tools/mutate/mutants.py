@@ -308,4 +308,4 @@ def main():
 
 
 if __name__ == "__main__":
-    rooms.run(main, variant.BadVariant)
+    rooms.run(main, variant.BadVariant, interrupted="interrupted")

@@ -187,7 +187,8 @@ def read(path):
     if not os.path.exists(path):
         return {}
     with open(path, encoding="utf-8") as f:
-        return {row["key"]: row for row in map(json.loads, f)}
+        lines = f.read().split("\n")[:-1]  # without a last line that a full disk cut short
+    return {row["key"]: row for row in map(json.loads, lines)}
 
 
 # ---- the report ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ ever reaches a limit in seconds.
 import os
 import re
 import resource
+import signal
 import shutil
 import subprocess
 import sys
@@ -105,6 +106,8 @@ def run(command, cpu_limit=600, whole=False):
 
     before = children_cpu()
     text, status = mutants.run_program(command, cpu_limit, ends, IDLE, IDLE / 100)
+    if status == -signal.SIGINT:
+        raise KeyboardInterrupt  # it also ends the programs under test: that is no verdict
     return Outcome(text, verdict(text, status), children_cpu() - before)
 
 

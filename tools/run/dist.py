@@ -162,11 +162,15 @@ PARTS = ("source", "amalgamation", "web", "docs", "images", "book", "labs")
 def main():
     parser = rooms.parser(__doc__, words="only variants repository")
     args = parser.parse_args()
-    dist = Dist(args)
+    dist, names = Dist(args), rooms.chosen(parser, args.only, PARTS)
     print(f"{os.path.join(args.build, 'dist')}:")
     shutil.rmtree(dist.folder, ignore_errors=True)
-    for name in rooms.chosen(parser, args.only, PARTS):
-        getattr(dist, name)()
+    if {"web", "docs"} & set(names):
+        # What earlier builds left is for no archive; the site takes the laboratory that is there.
+        shutil.rmtree(os.path.join(args.build, "web"), ignore_errors=True)
+    for name in PARTS:
+        if name in names:
+            getattr(dist, name)()
     dist.sums()
     print("  SHA256SUMS")
 

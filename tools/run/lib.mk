@@ -106,7 +106,8 @@ install: lib
 	$(Q)cp -R $(B)/include/. '$(TO)/include/quarry-mm/'
 	$(Q)cp $(PORT)/arch_inline.h $(PORT)/host.h '$(TO)/include/quarry-mm/'
 	$(Q)cp $(LIB_BOTH) '$(TO)/lib/'
-	$(Q)sed 's,@prefix@,$(prefix),; s,@version@,$(VERSION),' tools/run/quarry-mm.pc.in \
+	$(Q)sed 's,@prefix@,$(prefix),; s,@version@,$(VERSION),; \
+		s,@prefixed@,$(if $(PREFIX),-include quarry/prefix.h),' tools/run/quarry-mm.pc.in \
 		> '$(TO)/lib/pkgconfig/quarry-mm.pc'
 	@echo '$(TO)/lib/libquarry-mm.a, version $(VERSION); a program of yours:'
 	@echo '  export PKG_CONFIG_PATH=$(prefix)/lib/pkgconfig'

@@ -265,6 +265,8 @@ def test_archives(build):
         both.append({name: open_bytes(f"{folder}/{name}") for name in os.listdir(folder)})
     if both[0] != both[1]:
         raise Wrong("not the same bytes twice")
+    if outer_make.run(build, "dist", ONLY="sorce") is None or not os.path.isdir(folder):
+        raise Wrong("a wrong name of a part is taken, or costs the archives")
     for path in glob.glob(f"{folder}/*.tar.xz"):
         with tarfile.open(path) as tar:
             tar.extractall(folder)
@@ -343,6 +345,10 @@ def test_prefix(build):
     defined = lib.symbols(os.path.join(ROOT, build, "libquarry-mm.a"))[0]
     if bare := [name for name in defined if not name.startswith("quarry_")]:
         raise Wrong(f"no prefix: {' '.join(bare)}")
+    home = os.path.join(ROOT, build, "prefixed")
+    make(build, "install", CORE="1", PREFIX="quarry_", prefix=home)
+    if "-include quarry/prefix.h" not in rooms.read(f"{home}/lib/pkgconfig/quarry-mm.pc"):
+        raise Wrong("pkg-config: a program does not get the prefix")
     words = f"gcc -Wall -Werror -fsyntax-only -I{build}/include -Iarch/host -xc -"
     call(words.split(), input=NEIGHBOUR)
 

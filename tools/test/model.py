@@ -256,4 +256,4 @@ def main():
 
 
 if __name__ == "__main__":
-    rooms.run(main)
+    rooms.run(main, interrupted="interrupted")
