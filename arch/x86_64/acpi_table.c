@@ -117,6 +117,17 @@ static u16 port_at(const u8 *p)
 	return acpi_get32(p) <= 0xffff ? (u16)acpi_get32(p) : 0;
 }
 
+/*
+ * The port of a block of registers, whose number is at @old, or in the wider form (ACPI 6.5,
+ * 5.2.3.2) at @wide if that one is 0; its address space 1 are I/O ports.
+ */
+static u16 block_port(const u8 *t, size_t len, unsigned old, unsigned wide)
+{
+	u16 port = port_at(t + old);
+
+	return port || len < wide + 12 || t[wide] != 1 ? port : port_at(t + wide + 4);
+}
+
 const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t len, phys_t *dsdt)
 {
 	const u8 *t = table;
@@ -131,12 +142,12 @@ const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t le
 	info->sci = get16(t + 46);
 	info->smi_cmd = port_at(t + 48);
 	info->acpi_enable = t[52];
-	info->pm1a_evt = port_at(t + 56);
-	info->pm1a_cnt = port_at(t + 64);
-	info->pm1b_cnt = port_at(t + 68);
-	info->pm_timer_port = port_at(t + 76);
+	info->pm1a_evt = block_port(t, len, 56, 148);
+	info->pm1a_cnt = block_port(t, len, 64, 172);
+	info->pm1b_cnt = block_port(t, len, 68, 184);
+	info->pm_timer_port = block_port(t, len, 76, 208);
 	if (len >= 93) {
-		info->gpe0 = port_at(t + 80);
+		info->gpe0 = block_port(t, len, 80, 220);
 		info->pm1_evt_len = t[88];
 		info->gpe0_len = t[92];
 	}

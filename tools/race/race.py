@@ -342,4 +342,4 @@ def main():
 
 
 if __name__ == "__main__":
-    rooms.run(main, variant.BadVariant, interrupted="interrupted")
+    rooms.run(main, variant.BadVariant)

@@ -137,11 +137,14 @@ def compare_words(build, names=()):
 def main():
     parser = rooms.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
-    parser.add_argument("--only", default="traces")
+    parser.add_argument("--only", help="traces; with --shots: pages")
     parser.add_argument("--variants", default="")
     parser.add_argument("--shots", action="store_true")
     args = parser.parse_args()
-    only = rooms.chosen(parser, args.only, TESTS, "test")
+    usual = "pages" if args.shots else "traces"
+    only = rooms.chosen(parser, args.only or usual, TESTS, "test")
+    if args.shots and "pages" not in only:
+        parser.error("--shots needs the test pages")
     build = os.path.abspath(args.build)
     words = [os.path.join(build, "fiber/race"), "web", f"VARIANTS={args.variants}"]
     words += ["ARCHIVE=1"] if "pages" in only else []
@@ -151,9 +154,9 @@ def main():
         print("web-check: 0 passed, 1 failed")
         return 1
     counts = [run_test(build, name) for name in only]
-    if args.shots and "pages" in only:
-        renew_shots(build)
     passed, failed = (sum(numbers) for numbers in zip(*counts))
+    if args.shots and not failed:
+        renew_shots(build)
     print(f"web-check: {passed} passed, {failed} failed")
     return 1 if failed else 0
 

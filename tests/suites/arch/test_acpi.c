@@ -248,6 +248,35 @@ KTEST(fadt_lists_the_register_addresses)
 	EXPECT_EQ(t, fw_info.gpe0_len, 93);
 }
 
+/* Firmware may give a block in the wider form only; it is no port if it lies in memory. */
+KTEST(fadt_has_a_block_in_one_of_two_forms)
+{
+	static const unsigned old[] = {56, 64, 68, 76, 80}, wide[] = {148, 172, 184, 208, 220};
+	const u16 *found[] = {&fw_info.pm1a_evt, &fw_info.pm1a_cnt, &fw_info.pm1b_cnt,
+	    &fw_info.pm_timer_port, &fw_info.gpe0};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(old); i++) {
+		begin_fadt(wide[i] + 12);
+		fw_table.b[wide[i]] = 1;
+		put64(fw_table.b + wide[i] + 4, 0x4321);
+		put32(fw_table.b + old[i], 0x880);
+		parse_fadt(t, NULL);
+		EXPECT_EQ(t, *found[i], 0x880);
+		put32(fw_table.b + old[i], 0);
+		parse_fadt(t, NULL);
+		EXPECT_EQ(t, *found[i], 0x4321);
+		fw_table.b[wide[i]] = 0;
+		parse_fadt(t, NULL);
+		EXPECT_EQ(t, *found[i], 0);
+		begin_fadt(wide[i] + 11);
+		fw_table.b[wide[i]] = 1;
+		put32(fw_table.b + old[i], 0);
+		parse_fadt(t, NULL);
+		EXPECT_EQ(t, *found[i], 0);
+	}
+}
+
 KTEST(fadt_has_the_dsdt_in_one_of_two_places)
 {
 	begin_fadt(147);
