@@ -218,8 +218,9 @@ def test_a_run_is_judged_by_its_output_and_status(text, status, how):
 
 
 def test_ctrl_c_is_no_verdict_and_waits_for_no_job(tmp_path):
+    usual = "import os, signal; signal.signal(2, signal.SIG_DFL); os.kill(os.getpid(), 2)"
     with pytest.raises(KeyboardInterrupt):
-        mutate_run.run(["sh", "-c", "kill -INT $$"])
+        mutate_run.run([sys.executable, "-c", usual])
     script = f"""
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
@@ -233,6 +234,7 @@ rooms.run(main, interrupted="interrupted")
 """
     words = [sys.executable, "-B", "-c", script]
     more = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    more["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # not ignored
     with subprocess.Popen(words, start_new_session=True, **more) as child:
         assert child.stdout.readline() == "begun\n"
         os.killpg(child.pid, signal.SIGINT)

@@ -73,7 +73,7 @@ def run(main, *errors, interrupted=""):
         print(interrupted, file=sys.stderr, flush=True)
         os._exit(130)  # the programs of the threads end with this one
 
-    if interrupted:
+    if interrupted and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, leave)
     try:
         sys.exit(main())
