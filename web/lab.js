@@ -9,6 +9,15 @@ import { Record } from "./record.js";
 export const RIGHT = "none";
 const MOST_MOVES = 1000;
 
+// The promise that @map has for @key, or else @make()'s; a failed one is not kept.
+function once(map, key, make) {
+  if (!map.has(key)) {
+    map.set(key, make());
+    map.get(key).catch(() => map.delete(key));
+  }
+  return map.get(key);
+}
+
 export class Lab {
   // @get(name) fetches a file of build/web: a promise of { json(), arrayBuffer() }, as a Response.
   constructor(get) {
@@ -32,14 +41,9 @@ export class Lab {
   // The module of the code @ident.
   module(ident) {
     const path = ident === RIGHT ? "race.wasm" : `variant/${ident}.wasm`;
-    if (!this.modules.has(ident))
-      this.modules.set(
-        ident,
-        this.get(path)
-          .then((file) => file.arrayBuffer())
-          .then((bytes) => WebAssembly.compile(bytes)),
-      );
-    return this.modules.get(ident);
+    return once(this.modules, ident, async () =>
+      WebAssembly.compile(await (await this.get(path)).arrayBuffer()),
+    );
   }
 
   // The codes that race @name can be played with: those with a module, the shown one first.
@@ -79,14 +83,8 @@ export class Lab {
 
   async play(name, ident, moves) {
     const key = `${name} ${ident} ${moves} ${this.data.scripts[name] ? "" : this.own}`;
-    if (!this.plays.has(key)) {
-      const own = this.data.scripts[name] ? {} : { [name]: this.own };
-      this.plays.set(
-        key,
-        this.module(ident).then((module) => play(module, name, moves, own)),
-      );
-    }
-    return this.plays.get(key);
+    const own = this.data.scripts[name] ? {} : { [name]: this.own };
+    return once(this.plays, key, async () => play(await this.module(ident), name, moves, own));
   }
 
   // A Record of race @name that has followed the pictures of @found.

@@ -32,8 +32,8 @@ function address() {
   return `#${words}`;
 }
 
-function readAddress() {
-  const words = new URLSearchParams(location.hash.slice(1));
+function readAddress(hash = location.hash) {
+  const words = new URLSearchParams(hash.slice(1));
   const script = words.get("script");
   let name = words.get("race") ?? FIRST.name;
   if (script) {
@@ -321,6 +321,7 @@ function goTo(line, at = line.length) {
 }
 
 const actions = {
+  open: readAddress,
   start: () => {
     state.at = 0;
   },
@@ -445,10 +446,8 @@ async function start() {
   $("race").addEventListener("change", (e) => act("choose", { name: e.target.value }));
   $("code").addEventListener("change", (e) => act("choose", { code: e.target.value }));
   document.addEventListener("keydown", onKey);
-  addEventListener("hashchange", () => {
-    readAddress();
-    act("go", state.at);
-  });
+  // Not the address of then: an earlier action's draw() writes its own.
+  addEventListener("hashchange", (e) => act("open", new URL(e.newURL).hash));
   await act("go", state.at);
 }
 

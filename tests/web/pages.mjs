@@ -124,7 +124,14 @@ async function everyRace(data) {
 
 async function explorer() {
   const page = await open("explore.html");
-  await page.click("#go");
+  let give;
+  const gate = new Promise((resolve) => (give = resolve));
+  await page.route("**/variant/*.wasm", (route) => gate.then(() => route.continue()));
+  for (let i = 0; i < 2; i++) {
+    await page.click("#go"); // the second search begins while a module of the first is fetched
+    await page.waitForFunction(() => /Code 2/.test(document.getElementById("said").textContent));
+  }
+  give();
   await page.waitForFunction(() => document.body.dataset.state === "done");
   judge("M02 fails", (await page.locator("tr.bad", { hasText: "M02" }).count()) === 1);
   judge("right code does not", (await page.locator("tr.good", { hasText: "right" }).count()) === 1);
@@ -132,6 +139,15 @@ async function explorer() {
   await page.waitForFunction(() => document.body.dataset.drawn);
   await press(page, "End");
   judge("its script ends STUCK in the race page", /STUCK/.test(await said(page)), await said(page));
+  const texts = [];
+  for (const name of ["R-S0A", "R-S0B"]) {
+    const before = await page.evaluate(() => document.body.dataset.drawn);
+    const words = new URLSearchParams({ code: "none", script: data.scripts[name].text });
+    await page.evaluate((hash) => (location.hash = hash), String(words));
+    await page.waitForFunction((old) => document.body.dataset.drawn !== old, before);
+    texts.push(await page.textContent("#scene"));
+  }
+  judge("a second script is played", /next: disable/.test(texts[1]), texts[1]);
   await page.close();
 }
 
@@ -175,9 +191,11 @@ async function memory() {
     await link.press("Enter");
     await page.waitForFunction((old) => document.body.dataset.drawn !== old, before);
     judge(await link.textContent(), !/cannot|not return/.test(await said(page)), await said(page));
+    const hash = await page.evaluate(() => location.hash);
+    judge("Enter follows it", hash === (await link.getAttribute("href")), hash);
   }
   await page.close();
-  await (await open("memory.html#do=alloc%20movable&at=x")).close();
+  await (await open("memory.html#do=0+alloc+movable&at=x")).close();
   const none = await open("index.html#race=constructor");
   judge("no race", /There is no race constructor/.test(await none.textContent("body")));
   await none.close();
