@@ -107,12 +107,6 @@ static bool may_enable_bank(unsigned i)
 	return i || cpuid(0, 0).ebx != VENDOR_INTEL || model < 0x600 || model >= 0x61a;
 }
 
-/* All errors; not those of the GART's walks on AMD's family 0Fh, which harm nothing. */
-static u64 errors_of_bank(unsigned i)
-{
-	return i == 4 && cpu_is_amd() && cpu_model() >> 8 == 0xf ? ~(1ULL << 10) : ALL_ONES;
-}
-
 /*
  * Called before CR4.MCE is set (SDM vol. 3B, 15.8): the banks may hold errors from before the boot.
  */
@@ -132,7 +126,7 @@ void mce_init_cpu(void)
 			print_bank(i, &b);
 		}
 		if (may_enable_bank(i))
-			wrmsr(MSR_MC0_CTL + 4 * i, errors_of_bank(i));
+			wrmsr(MSR_MC0_CTL + 4 * i, ALL_ONES);
 		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
 	}
 }

@@ -211,7 +211,7 @@ static void decide_mce(void)
 	mce_init_cpu();
 	add("%u banks", ports.banks);
 	for (i = 0; i < ports.banks; i++)
-		left += ports.msr[MSR_MC0_CTL + 4 * i] == 0;
+		left += ports.msr[MSR_MC0_CTL + 4 * i] != ~0UL;
 	if (left)
 		add(", %u not enabled", left);
 	if (amd & MCE_AMD)

@@ -89,14 +89,6 @@ KTEST(control_of_bank_0_may_be_the_platforms)
 	EXPECT_EQ(t, enabled(VENDOR_AMD, 0x000006fb, 6), 6);
 }
 
-KTEST(walks_of_the_gart_are_no_errors)
-{
-	EXPECT_EQ(t, enabled(VENDOR_AMD, 0x00020f71, 6), 5);
-	EXPECT_EQ(t, play.msr[MSR_MC0_CTL + 4 * 4], ~0x400UL);
-	EXPECT_EQ(t, enabled(VENDOR_AMD, 0x00100f71, 6), 6);
-	EXPECT_EQ(t, enabled(VENDOR_INTEL, 0x00000f71, 6), 6);
-}
-
 /* Bank 32 would be at MSR 0x480. */
 KTEST(registers_beyond_the_last_bank_are_left_alone)
 {
