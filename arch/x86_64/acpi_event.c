@@ -47,26 +47,31 @@ static void clear_pm1(void)
 		outw(acpi.pm1a_evt, inw(acpi.pm1a_evt));
 }
 
-int acpi_events_start(u32 events, void (*fn)(u32 events))
+/* Enable only those of the events 0 to 7.  The second half of the registers enables. */
+static void enable_gpe0(u8 events)
 {
 	unsigned half = acpi.gpe0_len / 2;
 
-	if (!acpi.gpe0 || !half || acpi.sci >= ACPI_NR_ISA || !acpi_mode())
+	for (unsigned i = 0; acpi.gpe0 && i < half; i++)
+		outb((u16)(acpi.gpe0 + half + i), i ? 0 : events);
+}
+
+int acpi_events_start(u32 events, void (*fn)(u32 events))
+{
+	if (!acpi.gpe0 || acpi.gpe0_len < 2 || acpi.sci >= ACPI_NR_ISA || !acpi_mode())
 		return -ENODEV;
 	tell = fn;
 	wanted = (u8)events;
 	/* No other event may raise an interrupt: no code would clear it. */
 	if (acpi.pm1a_evt && acpi.pm1_evt_len >= 4)
 		outw((u16)(acpi.pm1a_evt + acpi.pm1_evt_len / 2), 0);
-	for (unsigned i = 0; i < half; i++)
-		outb((u16)(acpi.gpe0 + half + i), i ? 0 : wanted);
+	enable_gpe0(wanted);
 	return ioapic_route_isa(acpi.sci, VEC_SCI);
 }
 
 void acpi_events_stop(void)
 {
-	for (unsigned i = 0; acpi.gpe0 && i < acpi.gpe0_len / 2; i++)
-		outb((u16)(acpi.gpe0 + acpi.gpe0_len / 2 + i), 0);
+	enable_gpe0(0);
 	clear_pm1();
 }
 

@@ -281,13 +281,11 @@ static void exit_status_says_what_failed(void)
 /* The pager's system calls return what returns.h says. */
 static void answers_fit_the_results(void)
 {
-	static const enum paged_manner others[] = {
-	    PAGED_ODD_FAIL, PAGED_SILENT, PAGED_LIES, PAGED_DIES};
 	struct service s;
 	u64 i;
 
-	for (i = 0; i < ARRAY_SIZE(others); i++)
-		if (begin_named(&s, "pager_returns", others[i]))
+	for (i = PAGED_GOOD + 1; i < NR_PAGED; i++)
+		if (begin_named(&s, "pager_returns", (enum paged_manner)i))
 			end(&s, 0);
 	if (!begin_named(&s, "pager_returns", PAGED_GOOD))
 		return;

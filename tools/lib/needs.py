@@ -133,10 +133,10 @@ def check_distributions(_):
             yield f"{WORKFLOW}: does not run what README says: {line}"
     folder = os.path.dirname(WORKFLOW)
     for name in sorted(os.listdir(os.path.join(ROOT, folder))):
-        path = os.path.join(folder, name)
-        for word in ("ca-certificates", "safe.directory"):
-            if "actions/checkout" in read(path) and word not in read(path):
-                yield f"{path}: a checkout in a container needs {word}"
+        text = read(os.path.join(folder, name))
+        for word in ("ca-certificates", "safe.directory") if "actions/checkout" in text else ():
+            if word not in text:
+                yield f"{folder}/{name}: a checkout in a container needs {word}"
     if not re.search(rf"^FROM ({'|'.join(images)})$", container, re.MULTILINE):
         yield f"{CONTAINER}: its distribution is not in tools/run/needs.txt"
     for line in (get, "setup.sh test"):

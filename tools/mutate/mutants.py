@@ -98,16 +98,18 @@ def run_program(command, limit, ends, silence=None, awake=None):
         # For children that outlive the program.
         resource.setrlimit(resource.RLIMIT_CPU, (2 * int(limit) + 10,) * 2)
 
-    with tempfile.NamedTemporaryFile(prefix="quarry-") as log:
+    # The file has no name, so that Ctrl-C leaves none behind.
+    with tempfile.TemporaryFile() as log:
+        path = f"/proc/self/fd/{log.fileno()}"
         pipes = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
         env = dict(os.environ, **check.NO_LEAKS)
         proc = subprocess.Popen(command, env=env, preexec_fn=limited, **pipes)
         dog, text, size = watchdog.Watchdog(proc.pid, limit, silence, awake), "", 0
         try:
             while (status := proc.poll()) is None:
-                if os.path.getsize(log.name) != size:
-                    size = os.path.getsize(log.name)
-                    text = rooms.read(log.name)
+                if os.path.getsize(path) != size:
+                    size = os.path.getsize(path)
+                    text = rooms.read(path)
                 if ends(text, proc.pid):
                     status = qemu.ENOUGH
                     break
@@ -118,7 +120,7 @@ def run_program(command, limit, ends, silence=None, awake=None):
         finally:
             proc.kill()
             proc.wait()
-        return rooms.read(log.name), status
+        return rooms.read(path), status
 
 
 def run_hosted(program, tests, cpus=4, hangs=False):
