@@ -254,6 +254,9 @@ def test_bad_files_are_named(tmp_path, capsys, monkeypatch):
         ),
         (["--repeat", "0"], "REPEAT=0: wanted a number of runs"),
         (["--repeat", "x"], "REPEAT=x: wanted a number of runs"),
+        (["--repeat", "3", "--curves"], "REPEAT goes with rows"),
+        (["--repeat", "3", "--only", "pairs", "--profile", "f"], "REPEAT goes with rows"),
+        (["--only", "hosted_pair", "--profile", "f"], "PROFILE: no boot measures these rows"),
         (["--plugin", ""], "PLUGIN: no name: no such file"),
         (["--traces", "/"], "/: no such file"),
     ],
@@ -293,6 +296,13 @@ def test_only_measures_the_named_rows_and_groups(tmp_path, monkeypatch):
     assert names == ["order0_pair", "drain_all_empty", "trace_cc_build"] and len(boots) == 2
     names, boots = asked(monkeypatch, tmp_path, "--only", "ring3")
     assert names == bench_report.of_group("ring3") and len(boots) == 1
+
+
+def test_hosted_rows_are_measured_again_and_compared(tmp_path, monkeypatch, capsys):
+    runs = iter([[figure("hosted_pair", value)] for value in (1, 2)])
+    monkeypatch.setattr(bench_hosted, "figures", lambda build, plugin: next(runs))
+    asked(monkeypatch, tmp_path, "--only", "hosted_pair", "--repeat", "2")
+    assert "run 2 differs: hosted_pair: 1, then 2" in capsys.readouterr().out
 
 
 def test_a_figure_without_a_compiler_is_no_figure(monkeypatch, capsys):

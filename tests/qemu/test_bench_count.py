@@ -143,6 +143,8 @@ def test_the_kernel_has_what_is_counted():
     for kind in ("text", "marks", "stacks", "load", "entry", "off", "on", "leave", "drop", "mark"):
         assert kind in kinds
     assert kinds.count("take") >= 3 and kinds.count("test") >= 4 and kinds.count("relink") >= 1
+    profiled = bench_count.spec(ELF, bench_count.source_rows(), ["mem_free_pages"])
+    assert "\nmark " not in profiled and "\ncall " in profiled  # a mark would end a call's row
 
 
 def test_another_program_is_refused_by_what_it_lacks():

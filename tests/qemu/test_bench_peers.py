@@ -88,3 +88,10 @@ def test_record_changes_only_the_column_of_debian(tmp_path, monkeypatch):
         "LLFree": {"value": 1, "how": "y"},
         "Debian": {"value": 7, "how": "counted"},
     }
+
+
+def test_the_console_of_an_earlier_run_is_not_read(tmp_path, monkeypatch):
+    peers.rooms.write(f"{tmp_path}/peers/console.log", "pages: peer: order0_pair 702 1\n")
+    monkeypatch.setattr(peers, "archive", lambda build, release, folder: "")
+    monkeypatch.setattr(peers.subprocess, "run", lambda command, **more: None)
+    assert peers.boot(str(tmp_path), "6.1", str(tmp_path)) == ""

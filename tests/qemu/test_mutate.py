@@ -10,6 +10,7 @@ import pytest
 import qemu
 
 pytest.importorskip("clang.cindex")
+import kills
 import mutate
 import mutate_run
 import mutate_sites
@@ -245,6 +246,19 @@ def test_a_row_that_was_cut_short_is_tried_again(tmp_path):
     path = tmp_path / "1.jsonl"
     path.write_text('{"key": "a"}\n{"key": "b", "verd')
     assert list(mutate.read(str(path))) == ["a"]
+
+
+def test_names_that_are_none_are_refused(monkeypatch, capsys):
+    monkeypatch.setattr(mutate, "all_sites", lambda build, files, areas: {areas[0]: {}})
+    for names, words, said in (
+        (["pcp"], "--without pcp,drian", "no suite of mm/ is called drian"),
+        ([], "--room bench", "no suite of bench/ is in host-plain"),
+        ([], "--files mm/core/pcp.c,mm/core/typo.c", "--files: no mm/core/typo.c"),
+    ):
+        monkeypatch.setattr(kills, "Run", lambda *_: type("", (), {"names": names}))
+        monkeypatch.setattr(sys, "argv", ["kills.py", *words.split()])
+        pytest.raises(SystemExit, kills.main)
+        assert said in capsys.readouterr().err
 
 
 def test_the_suites_of_a_file_are_those_that_its_head_names():

@@ -116,6 +116,7 @@ def boot(build, release, folder):
     command += ["-m", f"{MIB}M,slots=4,maxmem=4G", "-serial", f"file:{console}"]
     command += ["-kernel", os.path.join(folder, "boot", f"vmlinuz-{release}")]
     command += ["-initrd", initrd, "-append", COMMAND_LINE]
+    rooms.write(os.path.abspath(console), "")  # not the text of an earlier run
     try:
         subprocess.run(command, check=False, timeout=qemu.WATCHDOG)
     except subprocess.TimeoutExpired as error:

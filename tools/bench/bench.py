@@ -276,6 +276,8 @@ def check_request(args):
         raise Failed(f'PLUGIN: {args.plugin or "no name"}: no such file')
     if args.repeat is not None and (not args.repeat.isdigit() or int(args.repeat) < 1):
         raise Failed(f"REPEAT={args.repeat}: wanted a number of runs")
+    if args.repeat is not None and (args.profile or alone in (["plugin"], ["curves"])):
+        raise Failed("REPEAT goes with rows, TRACES and TIME=1")
 
 
 def chosen(args):
@@ -305,21 +307,27 @@ def check_compiler(figures):
         raise Failed(f"CC={wanted}, but the kernel was built by {built_by}: {how}")
 
 
+def measure_rows(args, boots, rows):
+    """(figures of the boots and, if @rows has some, of hosted programs; seconds of the boots)"""
+    figures, seconds = measure_all(boots, args.build)
+    if set(rows) & set(bench_report.of_group("hosted")):
+        figures += bench_hosted.figures(args.build, args.plugin)
+    if set(rows) & set(bench_report.of_group("hosted_traces")):
+        figures += bench_hosted.fragmentation(args.build, unpacked_traces(args.build))
+    return figures, seconds
+
+
 def measured(args):
     """(figures, the names of the expected rows, seconds)"""
     boots, rows = chosen(args)
     if boots:
         print("bench: booting under icount ...", flush=True)
-    figures, seconds = measure_all(boots, args.build)
+    figures, seconds = measure_rows(args, boots, rows)
     for run in range(1, int(args.repeat or 1)):
-        again, more = measure_all(boots, args.build)
+        again, more = measure_rows(args, boots, rows)
         seconds += more
         for line in bench_report.unequal(figures, again):
             print(f"bench: run {run + 1} differs: {line}")
-    if set(rows) & set(bench_report.of_group("hosted")):
-        figures += bench_hosted.figures(args.build, args.plugin)
-    if set(rows) & set(bench_report.of_group("hosted_traces")):
-        figures += bench_hosted.fragmentation(args.build, unpacked_traces(args.build))
     if args.only is not None:
         figures = [figure for figure in figures if figure["name"] in rows]
     return figures, rows, seconds
@@ -327,7 +335,10 @@ def measured(args):
 
 def print_profile(args):
     """Measure the named rows or traces, and print the profile of the functions in args.profile."""
-    for number, boot in enumerate(chosen(args)[0], 1):
+    boots = chosen(args)[0]
+    if not boots:
+        raise Failed("PROFILE: no boot measures these rows")
+    for number, boot in enumerate(boots, 1):
         print(f"bench: {boot.command_line}, {boot.said} ...", flush=True)
         for line in measure(boot, f"profile-{number}", args.build, args.profile.split(","))[0]:
             print(line)

@@ -185,6 +185,8 @@ def main():
         parser.error(f"no site of {args.room}/ in {','.join(args.files) or 'the tree'}")
     stages = [BUILD, *SEARCHES] if args.without else [BUILD]
     run = Run(args, sites)
+    if not run.names:
+        parser.error(f"no suite of {args.room}/ is in {BUILD}")
     if unknown := set(filter(None, args.without.split(","))) - set(run.names):
         parser.error(f"--without: no suite of {args.room}/ is called {', '.join(sorted(unknown))}")
     if wrong := run.run(mutate_run.Bench(args.build, stages), args.jobs):

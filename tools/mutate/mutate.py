@@ -249,6 +249,8 @@ def arguments(parser):
     if args.number < 1 or args.jobs < 1 or not re.fullmatch(r"\w+", args.seed):
         parser.error("--number and --jobs are at least 1, --seed is a word")
     args.files = args.files.split(",") if args.files else []
+    if missing := [path for path in args.files if not os.path.isfile(path)]:
+        parser.error(f"--files: no {', '.join(missing)}")
     return args
 
 
