@@ -284,7 +284,8 @@ KTEST(random_walk_agrees_with_the_model)
 /* The first word has the nodes of several orders. */
 KTEST(a_word_gives_blocks_of_one_order_only)
 {
-	unsigned order, first = 0;
+	unsigned order, page, first = 0;
+	struct free_map half = {0};
 
 	for (order = MAX_ORDER - 1; order > 0 && 2u << (MAX_ORDER - order) < 64; order--) {
 		struct free_map map = {0};
@@ -296,25 +297,24 @@ KTEST(a_word_gives_blocks_of_one_order_only)
 		EXPECT_EQ(t, bits, 1ULL << (free_node(1U << order, order) - first) % 64);
 		EXPECT_EQ(t, free_map_order_at(&map, 0), order - 1);
 	}
+	/* As many blocks of one order as there can be. */
+	for (page = 0; page < PAGES; page += 2)
+		free_map_put(&half, page, 0);
+	EXPECT(t, free_map_take(&half, 0, &order) != FREE_MAP_NONE);
+	EXPECT(t, free_map_take_word(&half, 0, PAGES / 2, &first));
 }
 
 /* A pageblock that is taken page by page and given back in any order is one block again. */
 KTEST(a_pageblock_joins_again)
 {
 	struct held held = {{0}};
-	struct free_map map = model(&held), half;
-	unsigned page, had, first, step = PAGES / 2 + 3; /* odd, so it reaches every page */
+	struct free_map map = model(&held);
+	unsigned page, had, step = PAGES / 2 + 3; /* odd, so it reaches every page */
 
 	for (page = 0; page < PAGES; page++)
 		EXPECT_EQ(t, free_map_take(&map, 0, &had), page);
 	EXPECT_EQ(t, free_map_take(&map, 0, &had), FREE_MAP_NONE);
 	EXPECT_EQ(t, map.counts, 0);
-	/* As many blocks of one order as there can be. */
-	half = map;
-	for (page = 0; page < PAGES; page += 2)
-		free_map_put(&half, page, 0);
-	EXPECT(t, free_map_take(&half, 0, &had) != FREE_MAP_NONE);
-	EXPECT(t, free_map_take_word(&half, 0, PAGES / 2, &first));
 	for (page = 0; page < PAGES; page++)
 		free_map_put(&map, page * step % PAGES, 0);
 	EXPECT(t, same(&map, &held));

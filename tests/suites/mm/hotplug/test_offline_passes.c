@@ -463,10 +463,10 @@ KTEST(success_after_several_passes_has_no_reason)
 	for (i = FROM + PAGEBLOCK_PAGES; i < mov.nr; i++)
 		mov_free(i);
 	mov.busy = MIGRATE_PASSES * MIGRATE_BATCH;
-	EXPECT_EQ(t, offline_pages(mem, FROM, BLOCK(1), NULL, &res), 0);
+	REQUIRE(t, !offline_pages(mem, FROM, BLOCK(1), NULL, &res));
 	EXPECT(t, res.loops > 1);
 	EXPECT_EQ(t, res.fail.why, WHY_NONE);
-	EXPECT_EQ(t, online_pages(mem, FROM, BLOCK(1), NULL), 0);
+	REQUIRE(t, !online_pages(mem, FROM, BLOCK(1), NULL));
 	retry_that_fails(t, mem);
 	mov_end(t);
 }
