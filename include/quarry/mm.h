@@ -414,7 +414,7 @@ void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
  * back.  The check of the counts is racy: a page that is being put into a cache may be missed.
  * Concurrent callers share a round if it started after their calls.
  * Context: thread, may sleep; not from an allocation.  Locks: cpu_hotplug shared, pcp_ctl.
- * Returns the number of CPUs that got an IPI, or -EDEADLK (context, see smp_call_mask).
+ * Returns the number of CPUs that got an IPI, or -EDEADLK (where smp_call_mask may not be called).
  */
 int drain_all_pages(struct memory *mem, struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 /*

@@ -2,10 +2,10 @@
 /*
  * returns.h: included before the student's pager in the program pager_returns, in which some of its
  * system calls return what they seldom do: the page is there already, or is being moved; there is
- * no memory for it; nobody waits for an answer any more; no request is received.  A timeout that is
- * not that of the manner is refused.
+ * no memory for it; nobody waits for an answer any more; no request is received, or not in time.  A
+ * timeout of the object that is not that of the manner is refused.
  *
- * Before the requests for RETURNS_CLEAN and for the page behind it, the pager gets a request to
+ * Before the requests for RETURNS_CLEAN and for the pages behind it, the pager gets a request to
  * clean that nobody has made.  Nothing else runs meanwhile, for the page's user waits: if fewer
  * pages are free after the content has come, or at the answer, this pager needed memory to clean.
  */
@@ -13,9 +13,10 @@
 
 #define RETURNS_LAST  63 /* after this page has been supplied, receiving fails */
 #define RETURNS_CLEAN 10
+#define RETURNS_TIMES 3 /* so often */
 #define RETURNS_PAGE  5 /* the page to be cleaned */
 
-static u32 returns_no_memory, returns_none, returns_wrong;
+static u32 returns_no_memory, returns_none, returns_late, returns_wrong;
 static u64 returns_manner, returns_free;
 /* The request that waits for its turn; NEXT: the request to clean is answered. */
 enum { RETURNS_REAL, RETURNS_CLEANS, RETURNS_NEXT };
@@ -50,15 +51,17 @@ static inline s64 returns_supply(u64 object, u64 page, const void *from)
 	return err ? err : page == 2 ? -EEXIST : page == 3 ? -EAGAIN : 0;
 }
 
-/* The first request to clean succeeds, the second one comes too late. */
+/*
+ * The first request to clean succeeds, the second one comes too late, for the third memory lacks.
+ */
 static inline s64 returns_take_back(u64 object, u64 page, void *to)
 {
 	if (returns_state != RETURNS_CLEANS)
 		return pager_take_back(object, page, to);
 	if (page != RETURNS_PAGE)
 		returns_fail("another page than that of the request to clean is taken back");
-	if (returns_cleaned == 2)
-		return -ENOENT;
+	if (returns_cleaned > 1)
+		return returns_cleaned == 2 ? -ENOENT : -ENOMEM;
 	memset(to, 0xa5, ABI_PAGE_SIZE);
 	returns_expect_free();
 	return 0;
@@ -68,7 +71,7 @@ static inline s64 returns_take_back(u64 object, u64 page, void *to)
 static inline s64 returns_received(s64 from, struct message *m)
 {
 	if (from <= 0 || m->word[0] != ABI_PAGER_GET ||
-	    m->word[1] != RETURNS_CLEAN + returns_cleaned || returns_cleaned == 2)
+	    m->word[1] != RETURNS_CLEAN + returns_cleaned || returns_cleaned == RETURNS_TIMES)
 		return from;
 	returns_request = *m;
 	returns_from = from;
@@ -98,12 +101,21 @@ static inline s64 returns_reply(u64 reply_handle, const struct message *m)
 	return returns_answered(reply_handle, m) ? -EPIPE : reply(reply_handle, m);
 }
 
+/* No request comes for so long, once: who waits for ever asks again, if with a timeout at all. */
+static inline bool returns_too_late(u64 timeout_ns)
+{
+	return timeout_ns != ABI_WAIT_FOREVER &&
+	    !__atomic_exchange_n(&returns_late, 1, __ATOMIC_RELAXED);
+}
+
 static inline s64 returns_receive(u64 endpoint, struct message *m, u64 timeout_ns)
 {
 	u32 next = RETURNS_NEXT;
 
 	if (returns_none)
 		return -EMFILE;
+	if (returns_too_late(timeout_ns))
+		return -ETIMEDOUT;
 	if (!__atomic_compare_exchange_n(
 	        &returns_state, &next, RETURNS_REAL, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return returns_received(receive(endpoint, m, timeout_ns), m);
@@ -118,6 +130,10 @@ static inline s64 returns_reply_receive(
 		return -EMFILE;
 	if (returns_answered(reply_handle, m))
 		return returns_receive(endpoint, m, timeout_ns);
+	if (returns_too_late(timeout_ns)) {
+		(void)reply(reply_handle, m);
+		return -ETIMEDOUT;
+	}
 	return returns_received(reply_receive(reply_handle, endpoint, m, timeout_ns), m);
 }
 

@@ -129,9 +129,9 @@ KTEST(object_with_a_lost_page_is_destroyed)
 
 /*
  * A page is flagged by a judgement from before it entered its slot. It stays with its object,
- * neither moved nor dropped. The next failure retires it.
+ * neither moved nor dropped. The next failure retires it, or the last put after that.
  */
-static void flagged_in_transit(struct ktest *t, struct vm_object *object)
+static void flagged_in_transit(struct ktest *t, struct vm_object *object, bool pinned)
 {
 	struct memory *mem = object->mem;
 	struct poison_result res;
@@ -144,12 +144,15 @@ static void flagged_in_transit(struct ktest *t, struct vm_object *object)
 	spin_lock(&object->lock);
 	EXPECT(t, object_fill(object, object_slot(object, 1), 1, page));
 	spin_unlock(&object->lock);
+	EXPECT_EQ(t, pinned ? pin_page(page) : 0, 0);
 	doom_page(mem, pfn);
 	expect_poisoned(t, mem, 1);
 	EXPECT(t, isolate_lru_page(mem, pfn) < 0);
 	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), 0);
-	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
+	EXPECT_EQ(t, res.outcome, pinned ? POISON_DELAYED : POISON_RECOVERED);
+	if (pinned)
+		mem_unpin_page(mem, page);
 	EXPECT(t, is_retired(mem, pfn));
 	EXPECT_EQ(t, mem_poisoned(mem).retired, 1);
 	expect_poisoned(t, mem, 1);
@@ -163,9 +166,9 @@ KTEST(page_flagged_before_its_slot_stays_with_the_object)
 
 	if (!scene_begin_pager(t, &s, 3, &scene_pager, NULL))
 		return;
-	flagged_in_transit(t, s.object);
+	flagged_in_transit(t, s.object, false);
 	if (vm_object_create(s.mem, OBJ_PHYS, 3, NULL, NULL, &fixed) == 0) {
-		flagged_in_transit(t, fixed);
+		flagged_in_transit(t, fixed, true);
 		vm_object_put(fixed);
 	}
 	scene_end(t, &s);
