@@ -250,6 +250,9 @@ INSTRUCTIONS = re.compile(
     r"(wr|rd)(fs|gs)base\w*|xsetbv|vmcall|vmmcall|vmlaunch|vmrun|monitor|mwait|ljmp\w*|lret\w*|"
     r"lcall\w*|rdpmc|rdtscp?|cpuid|sgdt|sidt|str|smsw"
 )
+# Where a line of objdump's output has one, perhaps behind prefixes, a control register, or no
+# instruction: the lines that must be read.  Three patterns, since each is searched for fast.
+UNWANTED = (rf"\t(?:\S+ +(?=[a-z]))*(?:{INSTRUCTIONS.pattern})(?=\s)", r"%[cd]r\d", r"\(bad\)")
 # Instructions in inline functions of the kernel's headers: interrupts off and on, and the time.
 KERNEL_ONLY = ("cli", "sti", "rdtsc", "rdtscp")
 # In the symbol table: data in a section with code.
@@ -284,8 +287,9 @@ def given_faults(one, source, path, ours):
     for kind, name in symbols(path):
         if name not in may and not by_compiler(path, kind, name) and kind in "UwvTDBRVWCiuA":
             yield f"{source}, with the lab's headers, has {name}, which the lab does not list"
-    known = Once.of(lambda: code_faults(ours, source), "known", ours)
-    yield from [fault for fault in code_faults(path, source) if fault not in known]
+    if found := code_faults(path, source):
+        known = Once.of(lambda: code_faults(ours, source), "known", ours)
+        yield from [fault for fault in found if fault not in known]
 
 
 def code_faults(path, source):
@@ -326,10 +330,11 @@ def section_faults(path, source):
 
 def instruction_faults(path, source):
     said, may = set(), KERNEL_ONLY if "/kernel/" in path else ()
-    for line in run("objdump", "-d", "-w", "--no-show-raw-insn", path).split("\n"):
-        cells = line.split("\t")
+    text = run("objdump", "-d", "-w", "--no-show-raw-insn", path)
+    for at in [found.start() for pattern in UNWANTED for found in re.finditer(pattern, text)]:
+        line = text[text.rindex("\n", 0, at) + 1 : text.index("\n", at)]
         # An instruction may have prefixes, such as rep and rex.W.
-        words = cells[1].split() if len(cells) > 1 else []
+        words = line.split("\t")[1].split()
         bad = [word for word in words if INSTRUCTIONS.fullmatch(word) and word not in may]
         if bad or "(bad)" in line or re.search(r"%[cd]r\d", line):
             what = (bad or words or ["none"])[0]
