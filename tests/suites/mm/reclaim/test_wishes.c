@@ -144,6 +144,7 @@ KTEST(a_block_of_one_node_is_made_out_of_the_reserve, KTEST_SLOW)
 	const struct zone_spec specs[] = {{near, ZONE_NORMAL, 8}, {1 - near, ZONE_MOVABLE, 8}};
 	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
 	struct zone *zone = &mem->zones[near * NR_ZONE_KINDS + ZONE_NORMAL];
+	const struct ticket_queue *tickets = &mem->nodes[near].reclaim.compactions;
 	struct wish w = {.mem = mem};
 	unsigned sleeps;
 
@@ -158,6 +159,8 @@ KTEST(a_block_of_one_node_is_made_out_of_the_reserve, KTEST_SLOW)
 		mem->reclaim = &memory_reclaim;
 		ktest_on_cpu(0, wish, &w);
 		EXPECT(t, w.served);
+		/* Else a late compaction would change what the next round has scattered. */
+		EXPECT(t, YIELD_UNTIL(READ_ONCE(tickets->done) == READ_ONCE(tickets->asked)));
 		zone_set_watermarks(zone);
 		mov_end(t);
 	}
