@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Threads that compute do not delay threads that sleep: in guest time, so under icount.
-
-The machine has one CPU.  With several, QEMU under icount runs one CPU until its next timer: a
-wake-up on another CPU would also wait for that timer, without a fault of the scheduler."""
+"""Threads that compute do not delay threads that sleep (tests/suites/kernel/test_fair.c)."""
 
 
 def test_sleepers_are_not_kept_waiting(passes):

@@ -60,8 +60,7 @@ def test_a_body_is_between_two_braces_in_column_0():
     assert list(found) == ["first", "second"]
     assert SOURCE[found["first"].begin : found["first"].end].count("\n") == 5
     assert found["first"].lines(SOURCE) == 4
-    assert found["first"].type == "int"
-    assert found["second"].type == "struct page *"
+    assert [found[name].type for name in ("first", "second")] == ["int", "struct page *"]
 
 
 def test_parameters_and_the_memory_that_they_mean():
@@ -72,6 +71,11 @@ def test_parameters_and_the_memory_that_they_mean():
     assert lab_make.condition(rows) == "mem == &kernel_memory"
     assert lab_make.condition([("const struct zone *", "z")]) == "z->mem == &kernel_memory"
     assert lab_make.condition([("u64", "bytes")]) is None
+
+
+def test_an_object_that_make_compiles_just_now_is_not_up_to_date(tmp_path):
+    [(tmp_path / f"x.{end}").write_text("") for end in "do"]
+    assert not lab_build.Hosted(labs.lab("2"), BUILD).up_to_date(str(tmp_path / "x.o"))
 
 
 @pytest.mark.parametrize(

@@ -148,9 +148,10 @@ def alone(build):
 
 
 def inputs_of(path):
-    """The inputs of an object, from the file @path in which the compiler lists them for make."""
-    rule = rooms.read(path).replace("\\\n", " ").split("\n")[0].split(":", 1)[1]
-    names = re.findall(r"(?:\\[ \t#]|\S)+", rule)
+    """The inputs of an object, from the file @path in which the compiler lists them for make.  If
+    it is empty, since a compiler is at work: a file that does not exist."""
+    rule = rooms.read(path).replace("\\\n", " ").split("\n")[0].partition(":")[2]
+    names = re.findall(r"(?:\\[ \t#]|\S)+", rule) or [path + ".empty"]
     return [re.sub(r"\\([ \t#])", r"\1", name).replace("$$", "$") for name in names]
 
 

@@ -3,7 +3,8 @@
  * test_fair.c: sleeping threads are not delayed by tasks with many computing threads.
  *
  * Times are the guest's. tests/qemu/test_fair.py runs this suite under icount (QEMU counts
- * instructions), where times do not depend on the host.
+ * instructions), where times do not depend on the host; with one CPU, since with several QEMU runs
+ * one CPU until its next timer, and a wake-up on another one would wait for that timer, too.
  */
 #include "tests/lib/task_help.h"
 
