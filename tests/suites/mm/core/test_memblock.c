@@ -146,6 +146,7 @@ KTEST(too_many_ranges_are_refused)
 	EXPECT_EQ(t, memblock_add(m, KB(4), KB(4)), -EINVAL);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
 	/* A range that touches others needs no entry of its own; it may even free an entry. */
+	EXPECT_EQ(t, memblock_add(m, KB(12), KB(16)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(20), KB(24)), 0);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
 	EXPECT_EQ(t, memblock_add(m, KB(24), KB(32)), 0);
@@ -193,6 +194,11 @@ KTEST(allocation_skips_holes_that_are_too_small)
 	EXPECT_EQ(t, memblock_alloc(m, KB(12), KB(4), 0, TOP), KB(44));
 	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(4), 0, TOP), KB(16));
 	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(4), 0, TOP), KB(32));
+	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(4), 0, TOP), KB(56));
+	/* Large enough, but not from an aligned address on. */
+	EXPECT_EQ(t, memblock_add(m, KB(70), KB(79)), 0);
+	EXPECT_EQ(t, memblock_add(m, KB(96), KB(128)), 0);
+	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(8), 0, TOP), KB(96));
 }
 
 KTEST(allocation_fails_when_all_memory_is_taken)
