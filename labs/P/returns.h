@@ -8,12 +8,13 @@
  * Before the requests for RETURNS_CLEAN and for the pages behind it, the pager gets a request to
  * clean that nobody has made.  Nothing else runs meanwhile, for the page's user waits: if fewer
  * pages are free after the content has come, or at the answer, this pager needed memory to clean.
+ * The last of these requests is for a page, and to supply it fails.
  */
 #include "paged.h"
 
 #define RETURNS_LAST  63 /* after this page has been supplied, receiving fails */
 #define RETURNS_CLEAN 10
-#define RETURNS_TIMES 3 /* so often */
+#define RETURNS_TIMES 4 /* so many requests, of which the last is for a page */
 #define RETURNS_PAGE  5 /* the page to be cleaned */
 
 static u32 returns_no_memory, returns_none, returns_late, returns_wrong;
@@ -41,7 +42,7 @@ static inline s64 returns_supply(u64 object, u64 page, const void *from)
 {
 	s64 err;
 
-	if (returns_wrong)
+	if (returns_wrong || returns_state == RETURNS_CLEANS)
 		return -EINVAL;
 	if (page == 4 && !__atomic_exchange_n(&returns_no_memory, 1, __ATOMIC_RELAXED))
 		return -ENOMEM;
@@ -75,8 +76,10 @@ static inline s64 returns_received(s64 from, struct message *m)
 		return from;
 	returns_request = *m;
 	returns_from = from;
-	*m = (struct message){.word = {ABI_PAGER_CLEAN, RETURNS_PAGE}};
 	returns_cleaned++;
+	*m = (struct message){.word = {ABI_PAGER_CLEAN, RETURNS_PAGE}};
+	if (returns_cleaned == RETURNS_TIMES)
+		m->word[0] = ABI_PAGER_GET;
 	returns_free = (u64)info(INFO_FREE_PAGES, 0);
 	returns_state = RETURNS_CLEANS;
 	return from;
@@ -89,9 +92,10 @@ static inline bool returns_answered(u64 reply_handle, const struct message *m)
 
 	if (returns_state != RETURNS_CLEANS || (s64)reply_handle != returns_from)
 		return false;
-	returns_expect_free();
+	if (returns_cleaned < RETURNS_TIMES)
+		returns_expect_free();
 	if (m->word[0] != want)
-		returns_fail("the answer to a request to clean does not fit the result");
+		returns_fail("an answer does not fit the result");
 	__atomic_store_n(&returns_state, RETURNS_NEXT, __ATOMIC_SEQ_CST);
 	return true;
 }
