@@ -5,24 +5,24 @@
  * no memory for it; nobody waits for an answer any more; no request is received, or not in time.  A
  * timeout of the object that is not that of the manner is refused.
  *
- * Before the requests for RETURNS_CLEAN and for the pages behind it, the pager gets a request to
- * clean that nobody has made.  Nothing else runs meanwhile, for the page's user waits: if fewer
- * pages are free after the content has come, or at the answer, this pager needed memory to clean.
- * The last of these requests is for a page, and to supply it fails.
+ * Before the requests for RETURNS_FIRST and for the pages behind it, the pager gets a request that
+ * is made here: all but the last are to clean RETURNS_PAGE.  Nothing else runs meanwhile, for the
+ * page's user waits: if fewer pages are free after the content has come, or at the answer, this
+ * pager needed memory to clean.  The last is for that page, and to supply it fails.
  */
 #include "paged.h"
 
 #define RETURNS_LAST  63 /* after this page has been supplied, receiving fails */
-#define RETURNS_CLEAN 10
-#define RETURNS_TIMES 4 /* so many requests, of which the last is for a page */
-#define RETURNS_PAGE  5 /* the page to be cleaned */
+#define RETURNS_FIRST 10
+#define RETURNS_TIMES 4 /* requests that are made here */
+#define RETURNS_PAGE  5
 
 static u32 returns_no_memory, returns_none, returns_late, returns_wrong;
 static u64 returns_manner, returns_free;
-/* The request that waits for its turn; NEXT: the request to clean is answered. */
-enum { RETURNS_REAL, RETURNS_CLEANS, RETURNS_NEXT };
+/* REAL: of the kernel; MADE: here; NEXT: that one is answered, returns_request is next. */
+enum { RETURNS_REAL, RETURNS_MADE, RETURNS_NEXT };
 static u32 returns_state;
-static u64 returns_cleaned; /* requests to clean */
+static u64 returns_made; /* requests that were made here */
 static struct message returns_request;
 static s64 returns_from;
 
@@ -42,7 +42,7 @@ static inline s64 returns_supply(u64 object, u64 page, const void *from)
 {
 	s64 err;
 
-	if (returns_wrong || returns_state == RETURNS_CLEANS)
+	if (returns_wrong || returns_state == RETURNS_MADE)
 		return -EINVAL;
 	if (page == 4 && !__atomic_exchange_n(&returns_no_memory, 1, __ATOMIC_RELAXED))
 		return -ENOMEM;
@@ -52,47 +52,45 @@ static inline s64 returns_supply(u64 object, u64 page, const void *from)
 	return err ? err : page == 2 ? -EEXIST : page == 3 ? -EAGAIN : 0;
 }
 
-/*
- * The first request to clean succeeds, the second one comes too late, for the third memory lacks.
- */
+/* The first request to clean succeeds, the second is too late, for the third memory lacks. */
 static inline s64 returns_take_back(u64 object, u64 page, void *to)
 {
-	if (returns_state != RETURNS_CLEANS)
+	if (returns_state != RETURNS_MADE)
 		return pager_take_back(object, page, to);
 	if (page != RETURNS_PAGE)
 		returns_fail("another page than that of the request to clean is taken back");
-	if (returns_cleaned > 1)
-		return returns_cleaned == 2 ? -ENOENT : -ENOMEM;
+	if (returns_made > 1)
+		return returns_made == 2 ? -ENOENT : -ENOMEM;
 	memset(to, 0xa5, ABI_PAGE_SIZE);
 	returns_expect_free();
 	return 0;
 }
 
-/* A request was received: let one to clean come first. */
+/* A request was received: let one that is made here come first. */
 static inline s64 returns_received(s64 from, struct message *m)
 {
 	if (from <= 0 || m->word[0] != ABI_PAGER_GET ||
-	    m->word[1] != RETURNS_CLEAN + returns_cleaned || returns_cleaned == RETURNS_TIMES)
+	    m->word[1] != RETURNS_FIRST + returns_made || returns_made == RETURNS_TIMES)
 		return from;
 	returns_request = *m;
 	returns_from = from;
-	returns_cleaned++;
-	*m = (struct message){.word = {ABI_PAGER_CLEAN, RETURNS_PAGE}};
-	if (returns_cleaned == RETURNS_TIMES)
-		m->word[0] = ABI_PAGER_GET;
+	returns_made++;
+	*m = (struct message){
+	    .word = {
+	        returns_made == RETURNS_TIMES ? ABI_PAGER_GET : ABI_PAGER_CLEAN, RETURNS_PAGE}};
 	returns_free = (u64)info(INFO_FREE_PAGES, 0);
-	returns_state = RETURNS_CLEANS;
+	returns_state = RETURNS_MADE;
 	return from;
 }
 
-/* true: the answer is one to a request to clean that nobody has made. */
+/* true: the answer is one to a request that was made here. */
 static inline bool returns_answered(u64 reply_handle, const struct message *m)
 {
-	u64 want = returns_cleaned == 1 ? ABI_PAGER_DONE : ABI_PAGER_FAILED;
+	u64 want = returns_made == 1 ? ABI_PAGER_DONE : ABI_PAGER_FAILED;
 
-	if (returns_state != RETURNS_CLEANS || (s64)reply_handle != returns_from)
+	if (returns_state != RETURNS_MADE || (s64)reply_handle != returns_from)
 		return false;
-	if (returns_cleaned < RETURNS_TIMES)
+	if (returns_made < RETURNS_TIMES)
 		returns_expect_free();
 	if (m->word[0] != want)
 		returns_fail("an answer does not fit the result");

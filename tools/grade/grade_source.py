@@ -250,9 +250,10 @@ INSTRUCTIONS = re.compile(
     r"(wr|rd)(fs|gs)base\w*|xsetbv|vmcall|vmmcall|vmlaunch|vmrun|monitor|mwait|ljmp\w*|lret\w*|"
     r"lcall\w*|rdpmc|rdtscp?|cpuid|sgdt|sidt|str|smsw"
 )
-# Where a line of objdump's output has one, perhaps behind prefixes, a control register, or no
-# instruction: the lines that must be read.  Three patterns, since each is searched for fast.
-UNWANTED = (rf"\t(?:\S+ +(?=[a-z]))*(?:{INSTRUCTIONS.pattern})(?=\s)", r"%[cd]r\d", r"\(bad\)")
+# In objdump's output: one of these, perhaps behind prefixes; a control register, or no instruction,
+# for which there is no reason.  Three patterns, since each by itself is searched for fast.
+UNWANTED = rf"\t(?:\S+ +(?=[a-z]))*(?:{INSTRUCTIONS.pattern})(?=\s)"
+NEVER = (r"%[cd]r\d", r"\(bad\)")
 # Instructions in inline functions of the kernel's headers: interrupts off and on, and the time.
 KERNEL_ONLY = ("cli", "sti", "rdtsc", "rdtscp")
 # In the symbol table: data in a section with code.
@@ -331,14 +332,16 @@ def section_faults(path, source):
 def instruction_faults(path, source):
     said, may = set(), KERNEL_ONLY if "/kernel/" in path else ()
     text = run("objdump", "-d", "-w", "--no-show-raw-insn", path)
-    for at in [found.start() for pattern in UNWANTED for found in re.finditer(pattern, text)]:
-        line = text[text.rindex("\n", 0, at) + 1 : text.index("\n", at)]
-        # An instruction may have prefixes, such as rep and rex.W.
-        words = line.split("\t")[1].split()
-        bad = [word for word in words if INSTRUCTIONS.fullmatch(word) and word not in may]
-        if bad or "(bad)" in line or re.search(r"%[cd]r\d", line):
-            what = (bad or words or ["none"])[0]
-            said.add(f"{source} has an instruction that no allocator needs: {what}")
+    for pattern in (UNWANTED, *NEVER):
+        for found in re.finditer(pattern, text):
+            at = found.start()
+            line = text[text.rindex("\n", 0, at) + 1 : text.index("\n", at)]
+            # An instruction may have prefixes, such as rep and rex.W.
+            words = "".join(line.split("\t")[1:2]).split()
+            bad = [word for word in words if INSTRUCTIONS.fullmatch(word) and word not in may]
+            if bad or pattern in NEVER:
+                what = (bad or words or ["none"])[0]
+                said.add(f"{source} has an instruction that no allocator needs: {what}")
     yield from sorted(said)
 
 

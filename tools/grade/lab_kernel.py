@@ -40,6 +40,7 @@ class Kernel(Hosted):
 
     KIND = "kernel"
     MADE = "kernel"
+    TEST_FLAGS = ()  # without optimization its image would be too large
 
     def compilers(self, cc):
         self.cc = cc or self.settings["CC"][0]

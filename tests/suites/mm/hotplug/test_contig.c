@@ -34,6 +34,7 @@ static void expect_undone(struct ktest *t, struct memory *mem, unsigned long fre
 	expect_sound(t, mem);
 }
 
+/* @why: WHY_NONE if nobody asks for the reason and the page. */
 static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, pfn_t end,
     enum migratetype type, int err, enum mm_why why, pfn_t pfn)
 {
@@ -41,7 +42,7 @@ static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, pfn
 	u64 failed = mm_event_sum(mem, EV_CONTIG_FAIL);
 	struct mm_fail fail = {0};
 
-	EXPECT_EQ(t, alloc_contig_range(mem, start, end, type, &fail), err);
+	EXPECT_EQ(t, alloc_contig_range(mem, start, end, type, why ? &fail : NULL), err);
 	EXPECT_COUNTED(t, mem, EV_CONTIG_FAIL, failed + 1);
 	EXPECT_EQ(t, fail.why, why);
 	if (pfn != PFN_NONE)
@@ -233,15 +234,14 @@ KTEST(page_that_never_becomes_movable_fails_the_allocation, KTEST_SLOW)
 	page = NEED(t, mem_alloc_pages(mem, GFP_MOVABLE, 0));
 	pfn = page_to_pfn_in(mem, page);
 	block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
-	for (p = 0; policies[p] != ISO_PRECISE; p++) {
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		bool asked = policies[p] != ISO_REDRAIN;
+
 		mem->policy = policies[p];
-		expect_refused(
-		    t, mem, block, block + BLOCK(1), MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
+		expect_refused(t, mem, block, block + BLOCK(1), MT_UNMOVABLE, -EBUSY,
+		    asked ? WHY_UNMOVABLE : WHY_NONE, asked ? pfn : PFN_NONE);
 		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, pfn)), MT_MOVABLE);
 	}
-	/* Nobody asks which page it was. */
-	mem->policy = ISO_PRECISE;
-	EXPECT_EQ(t, alloc_contig_range(mem, pfn, pfn + 1, MT_MOVABLE, NULL), -EBUSY);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 

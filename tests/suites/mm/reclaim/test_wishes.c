@@ -100,6 +100,14 @@ KTEST(a_request_waits_for_a_run_where_no_compaction_helps, KTEST_SLOW)
 
 /* ---- compactions ---- */
 
+/* Returns false if a compaction that was asked for does not end. */
+static bool compactions_end(struct memory *mem, unsigned node)
+{
+	const struct ticket_queue *queue = &mem->nodes[node].reclaim.compactions;
+
+	return YIELD_UNTIL(READ_ONCE(queue->done) == READ_ONCE(queue->asked));
+}
+
 static void expect_block(struct ktest *t, gfp_t gfp)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
@@ -144,7 +152,6 @@ KTEST(a_block_of_one_node_is_made_out_of_the_reserve, KTEST_SLOW)
 	const struct zone_spec specs[] = {{near, ZONE_NORMAL, 8}, {1 - near, ZONE_MOVABLE, 8}};
 	struct memory *mem = NEED(t, build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)));
 	struct zone *zone = &mem->zones[near * NR_ZONE_KINDS + ZONE_NORMAL];
-	const struct ticket_queue *tickets = &mem->nodes[near].reclaim.compactions;
 	struct wish w = {.mem = mem};
 	unsigned sleeps;
 
@@ -160,7 +167,7 @@ KTEST(a_block_of_one_node_is_made_out_of_the_reserve, KTEST_SLOW)
 		ktest_on_cpu(0, wish, &w);
 		EXPECT(t, w.served);
 		/* Else a late compaction would change what the next round has scattered. */
-		EXPECT(t, YIELD_UNTIL(READ_ONCE(tickets->done) == READ_ONCE(tickets->asked)));
+		EXPECT(t, compactions_end(mem, near));
 		zone_set_watermarks(zone);
 		mov_end(t);
 	}
@@ -172,19 +179,17 @@ KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW)
 {
 	const u64 pause = reclaim_recheck_ns, bit = request_bit(GFP_ATOMIC, 1);
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
-	const struct ticket_queue *tickets;
 	unsigned i;
 	u64 before;
 
 	REQUIRE(t, mov_begin(t, mem));
 	mem->reclaim = &memory_reclaim;
-	tickets = &mem->nodes[0].reclaim.compactions;
 	mov_fragmented(t, mem, ZONE_NORMAL);
 	mov.refuse = 1;
 	reclaim_recheck_ns = ~0ULL;
 	for (i = 0; i < REQUESTS && !(READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit); i++) {
 		EXPECT(t, !served_some_day(mem, GFP_ATOMIC, 1, 1));
-		EXPECT(t, YIELD_UNTIL(READ_ONCE(tickets->done) == READ_ONCE(tickets->asked)));
+		EXPECT(t, compactions_end(mem, 0));
 	}
 	EXPECT(t, READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit);
 	before = mm_event_sum(mem, EV_COMPACT_FAIL);
