@@ -3,7 +3,7 @@
 //
 // Owns: the worker at work, and the rows found so far; the address has the operations.
 import { Lab, RIGHT } from "./lab.js";
-import { h } from "./view.js";
+import { get, h, setAddress } from "./view.js";
 
 const MOST = 200000; // the most schedules to run for one code
 // Examples: [operations, setup, policy].
@@ -16,7 +16,7 @@ const TRIES = [
   ["soft(V)=0 | touch(V)=0 | touch(W)=0", "A:scene(V)", "precise"],
 ];
 const $ = (id) => document.getElementById(id);
-const lab = new Lab((name) => fetch(name));
+const lab = new Lab(get);
 let worker = null;
 let rows = [];
 let asked = 0; // number of the last search: answers to earlier searches are dropped
@@ -109,7 +109,7 @@ async function search() {
     setup: $("setup").value.trim(),
     policy: $("policy").value,
   };
-  history.replaceState(null, "", `#${new URLSearchParams(what)}`);
+  setAddress(`#${new URLSearchParams(what)}`);
   rows = [];
   draw();
   $("stop").disabled = false;

@@ -5,7 +5,7 @@
 // The module prints the states, so a step back shows an earlier state again.
 import { run } from "./machine.js";
 import { WHY } from "./memory_why.js";
-import { h } from "./view.js";
+import { get, h, setAddress } from "./view.js";
 
 const CPUS = 4;
 const BLOCK = 8; // pages of a pageblock
@@ -64,7 +64,7 @@ function readAddress() {
 function writeAddress() {
   const words = { do: operations.join("; ") };
   if (at < operations.length) words.at = String(at);
-  history.replaceState(null, "", `#${new URLSearchParams(words)}`);
+  setAddress(`#${new URLSearchParams(words)}`);
 }
 
 // ---- what is shown ----
@@ -425,8 +425,7 @@ function listen() {
 }
 
 async function start() {
-  const file = await fetch("race.wasm");
-  module = await WebAssembly.compile(await file.arrayBuffer());
+  module = await WebAssembly.compile(await (await get("race.wasm")).arrayBuffer());
   $("cpus").append(
     ...Array.from({ length: CPUS }, (_, i) => h("button", { "data-cpu": i }, String(i))),
   );

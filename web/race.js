@@ -5,17 +5,13 @@
 // moves (@at).  Everything else is drawn from these; the address has them, too.
 import { Lab, RIGHT } from "./lab.js";
 import { isSame, operations } from "./play.js";
-import { drawLanes, drawPlaces, drawScene, h, placeFor } from "./view.js";
+import { drawLanes, drawPlaces, drawScene, get, h, placeFor, setAddress } from "./view.js";
 import { broken, notWanted, outcomeWord, stuck } from "./why.js";
 
 const FIRST = { name: "R-S0A", code: "M02" };
 const $ = (id) => document.getElementById(id);
 
-const lab = new Lab(async (name) => {
-  const file = await fetch(name);
-  if (!file.ok) throw new Error(`${name}: ${file.status} ${file.statusText}`);
-  return file;
-});
+const lab = new Lab(get);
 const state = { name: FIRST.name, code: FIRST.code, line: "", at: 0, beside: false };
 let note = ""; // the reason why the last key did nothing
 
@@ -297,7 +293,7 @@ async function draw() {
   }
   drawKeys(found, record);
   await drawBeside(found);
-  history.replaceState(null, "", address());
+  setAddress(address());
   document.body.dataset.state = address();
   document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
 }

@@ -1,9 +1,27 @@
 // SPDX-License-Identifier: MIT
-// view.js: draws the state of a race: the lanes of moves, the memory, the source around roles.
+// view.js: draws the state of a race: the lanes of moves, the memory, the source around roles; and
+// what the pages share.
 //
 // Owns: nothing; each function gets the data to draw, and the element to fill.
 import { operations } from "./play.js";
 import { placeOf } from "./record.js";
+
+// Fetch the file @name of the laboratory.
+export async function get(name) {
+  const file = await fetch(name);
+  if (!file.ok) throw new Error(`${name}: ${file.status} ${file.statusText}`);
+  return file;
+}
+
+// Show @hash as the page's place.  Browsers refuse more than some changes a second: the earlier
+// place stays shown then.
+export function setAddress(hash) {
+  try {
+    if (hash !== location.hash) history.replaceState(null, "", hash);
+  } catch (e) {
+    console.warn(e);
+  }
+}
 
 // Make an element from a tag, attributes (class, onclick, ...) and children.
 export function h(tag, attributes = {}, ...children) {

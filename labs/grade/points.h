@@ -12,6 +12,7 @@
 #include "mm/core/drain.h"
 #include "mm/core/event.h"
 #include "mm/core/page.h"
+#include "mm/core/pcp.h"
 #include "mm/hotplug/scan.h"
 #include "mm/core/zone.h"
 #include <quarry/sched_point.h>
@@ -69,8 +70,16 @@ static inline void lab_holds_block(const struct zone *zone, pfn_t pfn)
 	lab_held[zone->id] = held;
 }
 
+/* Until an isolation has looked at all caches these may hold pages of its pageblocks. */
+static inline void lab_isolates(const struct zone *zone, pfn_t pfn, bool on)
+{
+	lab_holds_block(zone, pfn);
+	if (on && !READ_ONCE(zone->mem->iso_pending))
+		panic("a pageblock is isolated, and no isolation is pending");
+}
+
 #define pageblock_set_isolated(zone, pfn, on)                                                      \
-	(lab_holds_block((zone), (pfn)), pageblock_set_isolated((zone), (pfn), (on)))
+	(lab_isolates((zone), (pfn), (on)), pageblock_set_isolated((zone), (pfn), (on)))
 #define pageblock_set_offline(zone, pfn)                                                           \
 	(lab_holds_block((zone), (pfn)), pageblock_set_offline((zone), (pfn)))
 #define states_let_pass(zone, block)                                                               \
@@ -126,6 +135,27 @@ static inline void lab_cpus_first(const struct rwsem *sem)
 	race_point("lab.lock");
 }
 
+/*
+ * A cache belongs to the CPU that the thread runs on, and with interrupts on the thread may move.
+ * By CPU: its number, by which the cache may have been found, was read then.
+ */
+static bool lab_may_move[16];
+
+static inline void lab_find_cpu(bool irqs)
+{
+	lab_may_move[arch_cpu_id() % 16] = irqs;
+}
+
+static inline void lab_on_own_cpu(void)
+{
+	if (lab_may_move[arch_cpu_id() % 16])
+		panic("a CPU's cache is looked up with interrupts on");
+}
+
+#define arch_cpu_id()           (lab_find_cpu(arch_irqs_enabled()), arch_cpu_id())
+#define hot_pcp(mem)            (lab_find_cpu(false), hot_pcp(mem))
+#define this_pcp_slow(mem)      (lab_find_cpu(false), this_pcp_slow(mem))
+#define stack_set_top(s, top)   (lab_on_own_cpu(), stack_set_top((s), (top)))
 #define mutex_lock(m)           (race_point("lab.lock"), mutex_lock(m), lab_note((m), true))
 #define mutex_unlock(m)         (lab_note((m), false), mutex_unlock(m), race_point("lab.unlocked"))
 #define rwsem_lock_shared(sem)  (lab_cpus_first(sem), rwsem_lock_shared(sem))

@@ -66,6 +66,8 @@ bool wait_goes_on(struct wait_limit *limit);
 /* Wait for @flag to be set, as SPIN_UNTIL and OWN_SPIN_UNTIL. */
 bool race_wait(const u32 *flag);
 bool own_wait(const u32 *flag);
+/* Has the reclaim thread served every ticket of the @queue? */
+#define ALL_SERVED(queue) (load_acquire(&(queue).done) == READ_ONCE((queue).asked))
 /* smp_call_mask of one CPU, which may be out of range. */
 int call_cpu(unsigned cpu, void (*fn)(void *arg), void *arg);
 

@@ -46,14 +46,14 @@ class _Screen(pyte.Screen):
         os.write(self.fd, data.encode())
 
     def resize(self, lines, columns):
-        """Resize as terminals do: rows go from the top only if the cursor's row would be lost."""
+        """Resize as terminals do: the cursor stays on the screen; for it rows go from the top."""
         up = max(0, self.cursor.y + 1 - lines)
         rows = {y - up: self.buffer[y] for y in range(up, min(self.lines, up + lines))}
         y = self.cursor.y - up
         super().resize(lines, columns)
         self.buffer.clear()
         self.buffer.update(rows)
-        self.cursor.y = y
+        self.cursor.x, self.cursor.y = min(self.cursor.x, columns - 1), y
 
 
 class Terminal:

@@ -10,7 +10,12 @@ and their frees; ids are numbered anew, the lowest free one first, and the heade
 import gzip
 import heapq
 import itertools
+import os
 import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+sys.path.append(os.path.dirname(__file__) + "/../lib")
+import rooms
 
 
 def cut(lines, max_order):
@@ -36,9 +41,9 @@ def cut(lines, max_order):
 
 def excerpt(path, first, count, max_order=9):
     """The lines of the piece of the trace @path, the header first."""
-    opener = gzip.open if path.endswith(".gz") else open
-    with opener(path, "rt", encoding="ascii") as trace:
-        next(trace)
+    with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="ascii") as trace:
+        if not next(trace, "").startswith("# events="):
+            raise ValueError(f"{path} is no trace")
         kept, ids = cut(itertools.islice(trace, first, first + count), max_order)
     allocs = sum(event[0] == "a" for event in kept)
     live = peak = 0
@@ -55,10 +60,10 @@ def excerpt(path, first, count, max_order=9):
 
 
 def main():
-    if len(sys.argv) not in (4, 5):
+    if len(sys.argv) not in (4, 5) or not all(word.isdigit() for word in sys.argv[2:]):
         sys.exit(__doc__)
     print("\n".join(excerpt(sys.argv[1], *map(int, sys.argv[2:]))))
 
 
 if __name__ == "__main__":
-    main()
+    rooms.run(main, OSError, EOFError, ValueError)

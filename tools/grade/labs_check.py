@@ -352,8 +352,8 @@ def main():
         Sure(args, counts).check_all()
     else:
         check_all(args, counts)
-    sys.exit(counts.close("labs-sure" if args.sure else "labs-check", start))
+    return counts.close("labs-sure" if args.sure else "labs-check", start)
 
 
 if __name__ == "__main__":
-    main()
+    rooms.run(main, interrupted="interrupted")

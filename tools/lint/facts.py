@@ -33,7 +33,7 @@ import suites
 import outer_make
 
 EVENING = "docs/evening.md"
-ROOMS = "arch|bench|boot|demo|docs|drivers|examples|include|kernel|labs|mm|tests|tools|user"
+ROOMS = "arch|bench|boot|demo|docs|drivers|examples|include|kernel|labs|mm|tests|tools|user|web"
 STOP = re.compile(r"^(\| \d+ \| ((?:`[^`]+`(?:, )?)+) \| )(\d+)( \| (.*) \|)$")
 SITTING = re.compile(r"^(## .*\(about )(\d+)( lines\))$")
 TOGETHER = re.compile(r"(Together about )(\d+)( lines)")

@@ -367,13 +367,14 @@ def main():
     command = ["make", "--no-print-directory", f"B={args.build}", "run"]
     recording = Recording(command, int(size.group(1)), int(size.group(2)), args.text)
     status = recording.run()
+    if missing := NEEDED & set(recording.left):
+        print(f"recording: never seen: {', '.join(sorted(missing))}", file=sys.stderr)
+    if status or missing:
+        return status or 1
     picture = fitting(recording.film)
     rooms.write(os.path.abspath(args.out), picture)
     print(f"  {args.out}: {len(recording.film.frames)} frames, {len(picture.encode())} bytes")
-    missing = NEEDED & set(recording.left)
-    if missing:
-        print(f"recording: never seen: {', '.join(sorted(missing))}", file=sys.stderr)
-    return status or (1 if missing else 0)
+    return 0
 
 
 if __name__ == "__main__":

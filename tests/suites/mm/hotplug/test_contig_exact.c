@@ -4,9 +4,9 @@
  * pageblocks behind a range.
  */
 #include "tests/lib/mov_help.h"
+#include "tests/lib/poison_help.h"
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
-#include <quarry/poison.h>
 
 #define BLOCKS 8u
 #define LAST   BLOCK(5) /* the end of the range */
@@ -64,6 +64,23 @@ KTEST_CONTRACT(page_that_breaks_at_the_end_is_found_anywhere)
 	}
 	mov.nr = 0;
 	mov_end(t);
+}
+
+/* A broken page that is still in use: no page is counted as retired yet. */
+KTEST_CONTRACT(broken_page_in_use_is_found_before_any_change)
+{
+	struct memory *mem = NEED(t, ktest_memory(t, 0, 0, BLOCKS));
+	struct page *page = NEED(t, hold_pfn(mem, BLOCK(3) + 1));
+	u64 isolated = mm_event_sum(mem, EV_ISO_BLOCKS);
+	struct mm_fail fail;
+
+	doom_page(mem, BLOCK(3) + 1);
+	EXPECT_EQ(t, alloc_range(mem, BLOCK(2) + 1, LAST, &fail), -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_HWPOISON);
+	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), isolated);
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(3) + 1), 0);
 }
 
 /* A pageblock behind the range does not matter, whatever its state. */

@@ -126,18 +126,13 @@ static void note_woken(struct spinlock *lock, enum lock_step step)
 
 static const struct watch served = {.store = note_done, .spin = note_woken};
 
-static bool done(const struct ticket_queue *queue)
-{
-	return READ_ONCE(queue->done) == READ_ONCE(queue->asked);
-}
-
 /* Let the threads run until every ticket is served; nodes without requests sleep. */
 static void serve(struct ktest *t)
 {
 	EXPECT_EQ(t, WATCHED(&served, reclaim_start(world)), 0);
 	EXPECT(t,
-	    YIELD_UNTIL(done(&first->drains) && done(&first->runs) && done(&first->compactions) &&
-	        !READ_ONCE(first->low)));
+	    YIELD_UNTIL(ALL_SERVED(first->drains) && ALL_SERVED(first->runs) &&
+	        ALL_SERVED(first->compactions) && !READ_ONCE(first->low)));
 	reclaim_stop(world);
 }
 

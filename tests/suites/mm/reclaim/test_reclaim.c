@@ -374,7 +374,7 @@ KTEST_COST(many_waiters_share_two_drains)
 	for (i = 0; i < ASKERS; i++)
 		thread_join(threads[i]);
 	/* A waiter goes on when pages are free, perhaps before its own ticket is served. */
-	EXPECT(t, YIELD_UNTIL(READ_ONCE(r->drains.done) == READ_ONCE(r->drains.asked)));
+	EXPECT(t, YIELD_UNTIL(ALL_SERVED(r->drains)));
 	waits = mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) - before.wait;
 	EXPECT(t, waits >= ASKERS && waits <= ASKERS * (1 + ARRAY_SIZE(stuck)));
 	EXPECT(t, mm_event_sum(mem, EV_RECLAIM_RUNS) - before.runs <= 2 + waits - ASKERS);
@@ -426,7 +426,7 @@ KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it, KTEST_SLOW)
 	for (i = 0; i < 2; i++)
 		thread_join(threads[i]);
 	/* A thread that caches both pages makes the other one start over with a new ticket. */
-	EXPECT(t, YIELD_UNTIL(READ_ONCE(r->drains.done) == READ_ONCE(r->drains.asked)));
+	EXPECT(t, YIELD_UNTIL(ALL_SERVED(r->drains)));
 	EXPECT_RANGE(t, mm_event_sum(mem, EV_RECLAIM_RUNS) - before.runs, 2,
 	    mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) - before.wait);
 	for (i = 0; i < 2; i++)

@@ -193,12 +193,6 @@ static void end(struct ktest *t)
 	store_scene_end(t, &s, &store);
 }
 
-/* Wait until the reclaim thread has served every request. */
-static bool at_rest(const struct reclaim *r)
-{
-	return YIELD_UNTIL(load_acquire(&r->runs.done) == READ_ONCE(r->runs.asked));
-}
-
 static bool alloc_one(gfp_t gfp)
 {
 	return pile_alloc(s.mem, &hoard, gfp, 0, 1) == 1;
@@ -364,7 +358,7 @@ KTEST(run_reports_the_requests_it_failed, KTEST_SLOW)
 	WRITE_ONCE(movable_zone(s.mem)->futile_came, READ_ONCE(movable_zone(s.mem)->lru_came));
 	WRITE_ONCE(movable_zone(s.mem)->futile, 1);
 	EXPECT(t, !alloc_one(GFP_MOVABLE));
-	EXPECT(t, at_rest(r));
+	EXPECT(t, YIELD_UNTIL(ALL_SERVED(r->runs)));
 	/*
 	 * There are two passes over the lists, and one without second chances; a pager that refuses
 	 * is called only once.
@@ -377,7 +371,7 @@ KTEST(run_reports_the_requests_it_failed, KTEST_SLOW)
 	EXPECT_EQ(t, READ_ONCE(r->run_for), 0);
 	WRITE_ONCE(store.answer, 0);
 	EXPECT(t, alloc_one(GFP_MOVABLE));
-	EXPECT(t, at_rest(r));
+	EXPECT(t, YIELD_UNTIL(ALL_SERVED(r->runs)));
 	EXPECT_EQ(t, READ_ONCE(r->run_failed), another);
 	WRITE_ONCE(reclaim_recheck_ns, look_ns);
 	end(t);
@@ -423,7 +417,7 @@ KTEST(batch_wakes_its_waiters)
 	ktest_start(1, request_one, NULL);
 	EXPECT(t, YIELD_UNTIL(load_acquire(&got_it)));
 	ktest_join(1);
-	EXPECT(t, at_rest(&s.mem->nodes[0].reclaim));
+	EXPECT(t, YIELD_UNTIL(ALL_SERVED(s.mem->nodes[0].reclaim.runs)));
 	WRITE_ONCE(reclaim_recheck_ns, look_ns);
 	reclaim_stop(s.mem);
 	WRITE_ONCE(store.meanwhile, NULL);

@@ -178,9 +178,7 @@ static void let_the_thread_work(struct ktest *t, struct memory *mem)
 
 	rounds_unlock(mem);
 	ask_end(t);
-	EXPECT(t,
-	    YIELD_UNTIL(load_acquire(&r->drains.done) == READ_ONCE(r->drains.asked) &&
-	        load_acquire(&r->compactions.done) == READ_ONCE(r->compactions.asked)));
+	EXPECT(t, YIELD_UNTIL(ALL_SERVED(r->drains) && ALL_SERVED(r->compactions)));
 }
 
 static void free_two(void *arg)

@@ -100,14 +100,6 @@ KTEST(a_request_waits_for_a_run_where_no_compaction_helps, KTEST_SLOW)
 
 /* ---- compactions ---- */
 
-/* Returns false if a compaction that was asked for does not end. */
-static bool compactions_end(struct memory *mem, unsigned node)
-{
-	const struct ticket_queue *queue = &mem->nodes[node].reclaim.compactions;
-
-	return YIELD_UNTIL(READ_ONCE(queue->done) == READ_ONCE(queue->asked));
-}
-
 static void expect_block(struct ktest *t, gfp_t gfp)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
@@ -167,7 +159,7 @@ KTEST(a_block_of_one_node_is_made_out_of_the_reserve, KTEST_SLOW)
 		ktest_on_cpu(0, wish, &w);
 		EXPECT(t, w.served);
 		/* Else a late compaction would change what the next round has scattered. */
-		EXPECT(t, compactions_end(mem, near));
+		EXPECT(t, YIELD_UNTIL(ALL_SERVED(mem->nodes[near].reclaim.compactions)));
 		zone_set_watermarks(zone);
 		mov_end(t);
 	}
@@ -189,7 +181,7 @@ KTEST(vain_compactions_are_not_repeated_at_once, KTEST_SLOW)
 	reclaim_recheck_ns = ~0ULL;
 	for (i = 0; i < REQUESTS && !(READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit); i++) {
 		EXPECT(t, !served_some_day(mem, GFP_ATOMIC, 1, 1));
-		EXPECT(t, compactions_end(mem, 0));
+		EXPECT(t, YIELD_UNTIL(ALL_SERVED(mem->nodes[0].reclaim.compactions)));
 	}
 	EXPECT(t, READ_ONCE(mem->nodes[0].reclaim.compact_failed) & bit);
 	before = mm_event_sum(mem, EV_COMPACT_FAIL);
