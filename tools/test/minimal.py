@@ -5,12 +5,12 @@
 Run as root, since it makes a chroot (mmdebstrap, by the package registry) of the distribution NAME,
 a code name of Debian, with nothing else.  Root types README's first command, without sudo.  Then a
 user without root and without sudo types README's other commands as they stand; git clones the
-committed tree.  With --archive the user gets an archive of it instead, without git's data.  The
-first time make names the missing packages and a command that installs them; root types that
-command, and the user tries again.  Then the user types `make test ONLY=lint`, which needs the
-packages of `make test`, or with --whole all of `make test`.  Each step prints a line, and
-DIR/minimal-NAME/log has its output; the chroot is removed at the end, unless --keep.  Exit status 0
-only if each step went as README says.
+committed tree.  With --archive the user gets the source archive of `make dist` instead.  The first
+time make names the missing packages and a command that installs them; root types that command, and
+the user tries again.  Then the user types `make test ONLY=lint`, which needs the packages of `make
+test`, or with --whole all of `make test`.  Each step prints a line, and DIR/minimal-NAME/log has
+its output; the chroot is removed at the end, unless --keep.  Exit status 0 only if each step went
+as README says.
 """
 import os
 import pty
@@ -148,10 +148,12 @@ def get_tree(steps, readme, archive):
     os.makedirs(home)
     if archive:
         os.makedirs(steps.root + TREE)
-        command = f'git -C "{qemu.ROOT}" archive HEAD | tar -x -C "{steps.root + TREE}"'
-        status, _ = steps.run(["sh", "-c", command])
+        folder = os.path.dirname(steps.root)
+        make = f'"{sys.executable}" "{rooms.tool("dist.py")}" --only source --build "{folder}"'
+        command = f'{make} && cd "{steps.root + TREE}" && tar -xf "{folder}"/dist/quarry-*.xz'
+        status, _ = steps.run(["sh", "-c", command + " --strip-components=1"])
         subprocess.run(["chown", "-R", f"{USER}:{USER}", home], check=True)
-        return steps.report(status == 0, "an archive of the tree, without git's data", start)
+        return steps.report(status == 0, "the source archive of `make dist`", start)
     steps.run(["git", "clone", "--quiet", "--bare", qemu.ROOT, steps.root + SOURCE])
     subprocess.run(["chown", "-R", f"{USER}:{USER}", home, steps.root + SOURCE], check=True)
     status, _ = steps.run(steps.enter(USER, HOME, clone.replace("REPOSITORY", SOURCE)))
