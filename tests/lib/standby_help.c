@@ -56,8 +56,8 @@ struct memory *without_descriptors(struct ktest *t)
 	struct memory *mem;
 
 	inside = &inside_arrays;
-	inside_result = 0;
-	inside_meanwhile = NULL;
+	WRITE_ONCE(inside_result, 0);
+	WRITE_ONCE(inside_meanwhile, NULL);
 	mem = standing_by(t, ZONE_MOVABLE, 0);
 	inside = NULL;
 	return mem;

@@ -287,7 +287,7 @@ KTEST(offline_waits_for_the_lock_of_the_tables, KTEST_SLOW)
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE + 1)), BLOCK(ONLINE + 1));
 	EXPECT_EQ(t, grows, 0);
 	EXPECT(t, range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_ONLINE) > ONLINE);
-	inside_meanwhile = NULL;
+	WRITE_ONCE(inside_meanwhile, NULL);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);
 	EXPECT(t, !mem->standby.thread);

@@ -45,7 +45,7 @@ KTEST(page_that_breaks_in_standby_memory_is_never_used)
 	for (i = 0; i < BLOCK(STEP); i++)
 		EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE) + i)), 0);
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
-	EXPECT_EQ(t, inside_at, BLOCK(ONLINE));
+	EXPECT_EQ(t, READ_ONCE(inside_at), BLOCK(ONLINE));
 	EXPECT_EQ(t, zone->present, BLOCK(ONLINE + STEP));
 	EXPECT_EQ(t, zone->managed, BLOCK(ONLINE + STEP) - OWN);
 	expect_poisoned(t, mem, PAGEBLOCK_PAGES);
@@ -73,7 +73,7 @@ KTEST(descriptors_avoid_broken_pages, KTEST_SLOW)
 		break_block(t, mem, BLOCK(ONLINE + STEP + i));
 	expect_poisoned(t, mem, BLOCK(1 + STEP));
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
-	EXPECT_EQ(t, inside_at, BLOCK(ONLINE + 1));
+	EXPECT_EQ(t, READ_ONCE(inside_at), BLOCK(ONLINE + 1));
 	EXPECT(t, is_retired(mem, BLOCK(ONLINE)));
 	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE + 1))) & PAGE_STATE_MASK,
 	    PAGE_WORD(0, PG_RESERVED, 0));
@@ -81,7 +81,7 @@ KTEST(descriptors_avoid_broken_pages, KTEST_SLOW)
 	expect_poisoned(t, mem, BLOCK(1 + STEP));
 	/* The step has no space for its descriptors, so its pageblocks become holes. */
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
-	EXPECT_EQ(t, inside_start, BLOCK(ONLINE + 2 * STEP));
+	EXPECT_EQ(t, READ_ONCE(inside_start), BLOCK(ONLINE + 2 * STEP));
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + STEP), BLOCK(STEP)), PB_HOLE), STEP);
 	expect_poisoned(t, mem, BLOCK(1));
 	drop_memory(t, mem);
@@ -109,7 +109,7 @@ KTEST(page_that_breaks_while_coming_online_is_reserved, KTEST_SLOW)
 	struct memory *mem = NEED(t, without_descriptors(t));
 
 	breaks = (struct breaks){.mem = mem};
-	inside_meanwhile = report_meanwhile;
+	store_release(&inside_meanwhile, report_meanwhile);
 	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_MOVABLE)), (long)BLOCK(STEP));
 	EXPECT_EQ(t, breaks.err, -ENXIO);
 	EXPECT_EQ(t, breaks.res.outcome, POISON_RECOVERED);

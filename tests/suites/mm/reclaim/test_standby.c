@@ -408,14 +408,14 @@ KTEST(standby_memory_holds_its_own_descriptors)
 	pfn_t pfn;
 	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
 
-	inside_result = -ENOMEM;
+	WRITE_ONCE(inside_result, -ENOMEM);
 	EXPECT_EQ(t, standby_online(zone), -ENOMEM);
 	EXPECT_EQ(t, zone->standby, BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
-	inside_result = 0;
+	WRITE_ONCE(inside_result, 0);
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
-	EXPECT_EQ(t, inside_start, BLOCK(ONLINE));
-	EXPECT_EQ(t, inside_at, BLOCK(ONLINE));
+	EXPECT_EQ(t, READ_ONCE(inside_start), BLOCK(ONLINE));
+	EXPECT_EQ(t, READ_ONCE(inside_at), BLOCK(ONLINE));
 	EXPECT_EQ(t, zone->present, BLOCK(ONLINE + STEP));
 	EXPECT_EQ(t, zone->managed, BLOCK(ONLINE + STEP) - OWN);
 	EXPECT_EQ(t, memory_managed_by_request(mem, &brought), BLOCK(ONLINE));
@@ -439,13 +439,13 @@ KTEST(standby_that_cannot_come_is_not_waited_for)
 	struct pile pile = {NULL, 0};
 	unsigned asked = 0;
 
-	inside_result = -ENOMEM;
+	WRITE_ONCE(inside_result, -ENOMEM);
 	memory_set_oom(mem, nobody_dies, &asked);
 	pile_alloc(mem, &pile, GFP_MOVABLE, 0, ALL_THERE_IS);
 	EXPECT(t, pile.nr > 0 && pile.nr <= BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	EXPECT_EQ(t, asked, 1);
-	inside_result = 0;
+	WRITE_ONCE(inside_result, 0);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
 	/* The first pageblock of the step serves the request, before the others are online. */
 	EXPECT_EQ(t, brought(mem, STEP), STEP);

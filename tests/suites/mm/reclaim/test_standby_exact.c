@@ -93,7 +93,7 @@ static void note_try(struct memory *mem)
 {
 	u32 nr = atomic_add(&tries, 1u) + 1;
 
-	inside_result = nr <= READ_ONCE(busy) ? -EAGAIN : 0;
+	WRITE_ONCE(inside_result, nr <= READ_ONCE(busy) ? -EAGAIN : 0);
 }
 
 static struct memory *with_busy_tables(struct ktest *t, u32 nr)
@@ -102,7 +102,7 @@ static struct memory *with_busy_tables(struct ktest *t, u32 nr)
 
 	tries = 0;
 	busy = nr;
-	inside_meanwhile = note_try;
+	store_release(&inside_meanwhile, note_try);
 	return mem;
 }
 
@@ -117,7 +117,7 @@ KTEST_COST(busy_tables_are_tried_again)
 	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	drop_memory(t, mem);
-	inside_meanwhile = NULL;
+	WRITE_ONCE(inside_meanwhile, NULL);
 }
 
 /* However long the tables are busy, memory_stop does not wait for them. */
@@ -131,7 +131,7 @@ KTEST(stop_ends_the_retries)
 	memory_stop(mem);
 	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_MOVABLE)), BLOCK(STEPS * STEP));
 	EXPECT_EQ(t, zone_in(mem, ZONE_MOVABLE)->freed, 0);
-	inside_meanwhile = NULL;
+	WRITE_ONCE(inside_meanwhile, NULL);
 }
 
 /* ---- memory on both sides of the end of standby memory that has all come online ---- */
