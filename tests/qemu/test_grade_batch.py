@@ -319,7 +319,7 @@ def test_no_member_of_an_archive_leads_back_to_itself():
     text = io.BytesIO(tar_of(-512, tarfile.REGTYPE))
     with tarfile.open(fileobj=text, tarinfo=grade_batch.Member) as archive:
         archive.next()
-        with pytest.raises(tarfile.ReadError, match="a member of negative size"):
+        with pytest.raises(tarfile.ReadError, match="invalid offset"):
             archive.next()
 
 

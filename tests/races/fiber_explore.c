@@ -94,6 +94,7 @@ static const struct explore_set sets[] = {
         ISO_PRECISE},
     {"soft-touch", "A:scene(V)", "soft(V)=0 | touch(V)=0 | touch(W)=0", ISO_PRECISE},
     {"soft-alloc", "A:scene(V)", "soft(V)=0; retired(V)=0 | alloc=0; fill", ISO_PRECISE},
+    {"pin-pin", "A:scene(V)", "pin(V)=0; unpin(V)=0 | pin(V)=0; unpin(V)=0", ISO_PRECISE},
     {"soft-pin", "A:scene(V)", "soft(V) | pin(V); unpin(V)", ISO_PRECISE},
     {"fail-remove", "A:scene(V)", "fail(V)=0 | remove(V)=0 | touch(W)", ISO_PRECISE},
     {"fail-move", "A:scene(V)", "fail(V)=0 | move(V)", ISO_PRECISE},

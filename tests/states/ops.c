@@ -57,6 +57,8 @@ static void list_pages(unsigned cpu)
 		add(CALL_UNPIN, cpu, pfn, 0, 0);
 	}
 	add(CALL_BULK_FREE, cpu, 0, 0, 0);
+	if (!of->shape.watched) /* a wrong free's record is that of a free, too */
+		add(CALL_BULK_FREE, cpu, 0, 1, 0);
 }
 
 static void list_handles(unsigned cpu)
@@ -173,6 +175,7 @@ static bool call_page(const struct scope *scope, const struct op *op, struct wir
 	}
 }
 
+/* A bulk free takes all plain pages; with @b the first of them comes twice. */
 static bool call_bulk(const struct scope *scope, struct wire_call *c)
 {
 	pfn_t pfn;
@@ -183,6 +186,8 @@ static bool call_bulk(const struct scope *scope, struct wire_call *c)
 		if (model_plain_page(pfn) && c->a < WIRE_PFNS)
 			c->pfns[c->a++] = (u32)pfn;
 	}
+	if (c->b && c->a < WIRE_PFNS)
+		c->pfns[c->a++] = c->pfns[0];
 	return c->a > 1;
 }
 

@@ -110,9 +110,12 @@ class Member(tarfile.TarInfo):
     def _proc_member(self, archive):
         if self.type in HEADERS and self.size > grade_source.MOST_BYTES:
             raise tarfile.ReadError(f"a header of {self.size} bytes")
-        member = super()._proc_member(archive)
+        try:
+            member = super()._proc_member(archive)
+        except tarfile.InvalidHeaderError as error:  # else tarfile takes this for the last member
+            raise tarfile.ReadError(str(error)) from None
         if archive.offset <= self.offset:  # else tarfile would come here again, without end
-            raise tarfile.ReadError("a member of negative size")
+            raise tarfile.ReadError("invalid offset")
         return member
 
 

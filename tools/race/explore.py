@@ -113,7 +113,7 @@ def wrong_code(counts, build, ident, out, seeds):
         found = sorted(line["failed_at"] for line in by_chance if line["failed_at"])
         outcomes = sorted({line["outcome"] for line in every + by_chance})
         at = every[0]["failed_at"] if every else 0
-        good = len(found) == seeds and at and all(kill.expect in o for o in outcomes)
+        good = len(found) == seeds and at and kill.expect in every[0]["outcome"]  # chance: any
         counts.one(bool(good), f"explore {name} with {ident}")
         middle, first, last = (statistics.median(found), found[0], found[-1]) if found else "---"
         print(
