@@ -74,6 +74,7 @@ KTEST_CONTRACT(broken_page_in_use_is_found_before_any_change)
 	u64 isolated = mm_event_sum(mem, EV_ISO_BLOCKS);
 	struct mm_fail fail;
 
+	REQUIRE(t, word_state(page_word(page)) == PG_ALLOC);
 	doom_page(mem, BLOCK(3) + 1);
 	EXPECT_EQ(t, alloc_range(mem, BLOCK(2) + 1, LAST, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_HWPOISON);
