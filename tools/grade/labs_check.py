@@ -173,7 +173,8 @@ def said(one):
     return f"{one.points():g} points"
 
 
-SLOT = multiprocessing.Value("i", 0)
+FORK = multiprocessing.get_context("fork")  # Python 3.14 has another default, with a SLOT each
+SLOT = FORK.Value("i", 0)
 
 
 def begin():
@@ -233,7 +234,7 @@ def check_all(args, counts):
     solutions, known, pairs = [], kills.known(), chosen_of(args)
     live, place = sys.stdout.isatty(), {pair: at for at, pair in enumerate(pairs)}
     clear, whole = "\r\033[K" if live else "", args.whole or args.matrix
-    with ProcessPoolExecutor(args.jobs, initializer=begin) as pool:
+    with ProcessPoolExecutor(args.jobs, FORK, begin) as pool:
         begun = [
             pool.submit(Checked, args.build, *pair, whole, args.repeat or 1, known)
             for pair in in_turn(pairs)
@@ -274,7 +275,7 @@ def busy():
 @contextlib.contextmanager
 def load(number):
     """@number processes that never sleep."""
-    started = [multiprocessing.Process(target=busy, daemon=True) for _ in range(number)]
+    started = [FORK.Process(target=busy, daemon=True) for _ in range(number)]
     for process in started:
         process.start()
     yield

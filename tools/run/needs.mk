@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Which sets of packages (setup.sh) each target needs, and ccache; for the Makefile.
 # Packages that a target needs are installed first.  If none is missing, no package manager runs.
+NEEDS_all   := compile
+NEEDS_kernel := compile
+NEEDS_check := compile
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_selftest = $(NEEDS_run)
 NEEDS_iso   := compile iso
@@ -22,11 +25,15 @@ NEEDS_figures := figures
 NEEDS_recording := compile boot iso check
 NEEDS_minimal := minimal
 NEEDS_test  := test rust $(if $(FULL),web web-check docs minimal)
-NEEDS_lab := compile
+NEEDS_amalgamation := compile
+NEEDS_soak := compile boot
+NEEDS_fuzz := compile fuzz
+NEEDS_coverage := compile fuzz
+NEEDS_lab := compile $(if $(filter P,$(LAB)),boot)
 NEEDS_lab-kernel := compile boot
-NEEDS_grade := compile $(if $(KERNEL),boot) $(if $(GDB),debug)
+NEEDS_grade := compile $(if $(KERNEL)$(BOARD)$(filter P 10,$(LAB)),boot) $(if $(GDB),debug)
 NEEDS_labs-check := compile boot
-NEEDS_labs-sure := compile
+NEEDS_labs-sure := compile boot
 NEEDS_skeleton := compile
 NEEDS_setup := test debug figures docs book rust
 NEEDS_lib := compile
@@ -55,11 +62,11 @@ OTHER_GOALS := $(filter-out $(NO_GOALS) $(KERNEL_GOALS) $(HOST_GOALS),$(GOALS))
 # For a missing file make would look in all its own directories of files to include.
 there = $(if $(OTHER_GOALS)$(filter $(1),$(GOALS)),$(wildcard $(2)))
 NO_PYTHON := help run selftest all kernel iso usb debug setup clean $(B)/%
-NEEDS := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal))) \
+NEEDS := $(foreach goal,$(GOALS),$(NEEDS_$(goal))) \
 	$(if $(filter-out $(NO_PYTHON),$(MAKECMDGOALS)),python)
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)
 ifneq ($(shell sh tools/run/setup.sh $(NEEDS) >&2 || echo failed),)
-$(error what `make $(MAKECMDGOALS)` needs is missing; see above)
+$(error what `make $(GOALS)` needs is missing; see above)
 endif
 endif
 # With ccache, sources that another tree has compiled are not compiled again.  It is used if it

@@ -48,7 +48,7 @@ def run_suites(build):
         summary = re.findall(r"^# selftest: .*", done.stdout, re.MULTILINE)
         said = summary[-1][2:] if summary else f"ended with {done.returncode}"
         print(f"  {name}: {said}", flush=True)
-        if not summary:
+        if not summary or done.returncode:
             return False
     return True
 
