@@ -246,8 +246,10 @@ def measured(one, build, tree, name):
     if one.in_ring_3() or not one.own:
         return None
     theirs = of_kernel(one, build, tree, name)
+    if theirs is None:
+        return None
     ours = of_kernel(one, build, None, "reference") if tree else theirs
-    if theirs is None or ours is None:
+    if ours is None:
         return None
     return {"instructions": theirs, "reference": ours, "ratio": round(theirs / ours, 3)}
 

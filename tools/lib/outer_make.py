@@ -46,9 +46,10 @@ def values(build, wanted, settings=None):
 
 def run(build, *goals, **variables):
     """Make @goals: None, or if it fails what make said, without the lines that name compiled
-    files."""
+    files, or else its exit status."""
     settings = [f"{name}={value}" for name, value in variables.items()]
     done = rooms.call(command(build, *settings, *goals), env=env())
     if not done.returncode:
         return None
-    return "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t))
+    said = "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t))
+    return said or f"make ended with {done.returncode}"

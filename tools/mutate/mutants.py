@@ -234,7 +234,7 @@ class Hunt:
             outcome = outcome_of(kill, program, v.id)
             if outcome in ("OK", "TIMEOUT"):
                 return "SURVIVED" if outcome == "OK" else "TIMEOUT", ""
-            return "KILLED" if kill.expect in outcome else "KILLED OTHERWISE", outcome
+            return "KILLED" if kill.seen(outcome) else "KILLED OTHERWISE", outcome
         test, (first, _, other) = kill.name.split(".")[1], kill.expect.partition(", or ")
         hangs = first == variant.HANGS
         words = other if hangs else kill.expect  # "": none beside the hang

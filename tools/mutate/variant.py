@@ -80,6 +80,11 @@ class Kill:
         """The engine that replays a race."""
         return (self.text.split() + ["fiber"])[2] if self.kind == "race" else "fiber"
 
+    def seen(self, first, others=()):
+        """Is @first the expected outcome, and does each of @others have words of expect, too?"""
+        words = self.expect.split(", or ")
+        return words[0] in first and all(any(w in o for w in words) for o in others)
+
 
 @dataclass
 class Variant:

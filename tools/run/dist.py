@@ -108,8 +108,8 @@ class Dist:
     # ---- the archives ----
 
     def make(self, *goals, **variables):
-        if (said := outer_make.run(self.args.build, *goals, **variables)) is not None:
-            sys.exit(said or f"make {goals[0]} failed")
+        if said := outer_make.run(self.args.build, *goals, **variables):
+            sys.exit(said)
 
     def source(self):
         paths = [path for path in rooms.all_files() if not path.endswith(".pyc")]
